@@ -1,0 +1,1 @@
+# Scripts, samples and programs that are not installed as part of the gate.

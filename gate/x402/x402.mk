@@ -1,0 +1,1 @@
+# The sources and unit tests of gate/x402.

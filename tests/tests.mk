@@ -1,0 +1,1 @@
+# Test programs that belong to no single room.
