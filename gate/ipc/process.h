@@ -28,6 +28,8 @@ struct aegis_process_room {
     void (*listen)(struct aegis_process *process, const char *name, int fd, void *context);
     /* Finish what runs and call aegis_process_exit; at the deadline (ms from now) it is called for you. */
     void (*stop)(struct aegis_process *process, int64_t deadline_ms, void *context);
+    /* The loop has ended: free what hangs on its base, which goes right after. May be NULL. */
+    void (*leave)(struct aegis_process *process, void *context);
     void *context;
 };
 
