@@ -90,7 +90,7 @@ static void print_address(evutil_socket_t fd)
     fflush(stdout);
 }
 
-static bool start_listening(struct evhttp *http, const char *text)
+static bool start_listening(struct event_base *base, struct evhttp *http, const char *text)
 {
     struct sockaddr_storage address;
     int length = sizeof address;
