@@ -9,8 +9,9 @@
 #include "gate/base/error.h"
 #include "gate/vault/secret.h"
 
-#define AEGIS_SCRYPT_MEMORY (256u << 20) /* what a wallet file may ask for unless the caller says otherwise  \
-                                          */
+#define AEGIS_SCRYPT_MEMORY                                                                                  \
+    (256u << 20) /* what a wallet file may ask for unless the caller says otherwise                          \
+                  */
 
 /* New envelopes, fresh salt and iv, members in OWS's order. scrypt: n 65536, r 8, p 1. */
 json_t *aegis_envelope_seal_passphrase(const struct aegis_secret *plain,

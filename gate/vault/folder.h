@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "gate/base/error.h"
@@ -26,5 +27,27 @@ bool aegis_vault_check(const struct aegis_vault *vault, struct aegis_error *erro
 
 /* A fresh random UUID (version 4), lower case. Returns `out`. */
 char *aegis_vault_id_new(char out[AEGIS_VAULT_ID]);
+bool aegis_vault_id_valid(const char *text);
+
+/* `now` (ms) as OWS writes times: 2026-11-20T08:16:24.206000000+00:00. The caller frees. */
+char *aegis_vault_time(int64_t now);
+
+/* Paths of the *.json files in the subfolder `part` ("wallets", "keys"), sorted; none when it is missing. The
+ * vault is checked first. */
+struct aegis_vault_paths {
+    char **items;
+    size_t count;
+};
+bool aegis_vault_list(const struct aegis_vault *vault, const char *part, struct aegis_vault_paths *out,
+                      struct aegis_error *error);
+void aegis_vault_paths_free(struct aegis_vault_paths *paths);
+
+/* One file, refused when anybody else can read it. A new reference, or NULL; the error begins with the path.
+ */
+json_t *aegis_vault_read(const char *path, struct aegis_error *error);
+
+/* Writes part/id.json (600) as OWS does: two spaces, members in insertion order, no newline at the end. */
+bool aegis_vault_write(const struct aegis_vault *vault, const char *part, const char *id,
+                       const json_t *document, struct aegis_error *error);
 
 #endif
