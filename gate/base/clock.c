@@ -37,10 +37,14 @@ static int64_t floor_to(int64_t value, int64_t step)
 
 char *aegis_time_format(int64_t ms, char out[AEGIS_TIME_TEXT])
 {
-    time_t seconds = (time_t)(floor_to(ms, MS_SECOND) / MS_SECOND);
-    int fraction = (int)(ms - floor_to(ms, MS_SECOND));
+    time_t seconds = (time_t)(ms / MS_SECOND);
+    int fraction = (int)(ms % MS_SECOND);
     struct tm tm;
 
+    if (fraction < 0) {
+        fraction += MS_SECOND;
+        seconds--;
+    }
     gmtime_r(&seconds, &tm);
     snprintf(out, AEGIS_TIME_TEXT, "%04lld-%02u-%02uT%02u:%02u:%02u.%03uZ", (long long)tm.tm_year + 1900,
              (unsigned)tm.tm_mon % 12 + 1, (unsigned)tm.tm_mday % 32, (unsigned)tm.tm_hour % 24,

@@ -209,9 +209,9 @@ static bool make_one(const char *path, mode_t mode, struct aegis_error *error)
 bool aegis_folder_make(const char *path, mode_t mode, struct aegis_error *error)
 {
     char *copy = aegis_strdup(path);
-    bool ok = true;
+    bool ok = copy[0] != '\0' || aegis_error_set(error, "the name of a folder is empty");
 
-    for (char *at = copy + 1; ok && copy[0] != '\0'; at++) {
+    for (char *at = copy + 1; ok; at++) {
         char end = *at;
 
         if (end != '/' && end != '\0') {
