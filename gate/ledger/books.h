@@ -14,6 +14,7 @@
 
 #include "gate/base/amount.h"
 #include "gate/base/error.h"
+#include "gate/ledger/entry.h"
 
 struct aegis_books;
 
@@ -37,6 +38,12 @@ enum aegis_payment_state {
 const char *aegis_payment_state_name(enum aegis_payment_state state);
 bool aegis_payment_state_parse(const char *name, enum aegis_payment_state *out);
 bool aegis_payment_state_exposed(enum aegis_payment_state state);
+bool aegis_payment_state_counts(enum aegis_payment_state state);
+
+/* The life of a payment, the one table of it: where an entry of `kind` takes a payment that is in state
+ * `from`. False when it cannot happen there. `repeated` leaves it where it is. */
+bool aegis_payment_state_next(enum aegis_payment_state from, enum aegis_entry_kind kind,
+                              enum aegis_payment_state *to);
 
 /* A payment as the books have it. Texts are owned by the row; "" when there is none. */
 struct aegis_payment_row {
@@ -120,7 +127,7 @@ bool aegis_books_pattern(const char *pattern, const char *text);
 bool aegis_books_rollup(struct aegis_books *books, const struct aegis_books_scope *scope, int64_t first_day,
                         struct aegis_books_sum *out, struct aegis_error *error);
 
-/* Payments that count (see the states) of the scope with at >= from, oldest first. */
+/* Payments that count (see the states) of the scope with at >= from, in no particular order. */
 bool aegis_books_since(struct aegis_books *books, const struct aegis_books_scope *scope, int64_t from,
                        void (*row)(int64_t at, aegis_amount scaled, bool settled, void *context),
                        void *context, struct aegis_error *error);

@@ -35,7 +35,8 @@ bool aegis_ledger_begin(struct aegis_ledger *ledger, struct aegis_error *error);
 
 /* Appends one entry and updates the books. `body` (borrowed) must have the fields of its kind: a mistake
  * there ends the process. agent and payment may be NULL. On false the transaction is lost: roll back. A
- * transition that no payment may make (see derive.c) ends the process as well: the keeper has to know better.
+ * transition that no payment may make (see booking.c) ends the process as well: the keeper has to know
+ * better.
  */
 bool aegis_ledger_append(struct aegis_ledger *ledger, enum aegis_entry_kind kind, int64_t at,
                          const char *agent, const char *payment, const json_t *body,
