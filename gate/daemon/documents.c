@@ -1,0 +1,160 @@
+#include "gate/daemon/documents.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gate/base/file.h"
+#include "gate/base/json.h"
+#include "gate/base/text.h"
+#include "gate/judge/document.h"
+
+enum { DOCUMENT_LIMIT = 1 << 20 };
+
+/* Aegis's own files in the home folder and the ids under which they become policies (gate/judge/document.h).
+ */
+static const struct {
+    const char *file;
+    const char *id;
+} own[] = {
+    {"budget-config.json", "aegis-budget"},
+    {"guard-config.json", "aegis-guard"},
+    {"deadswitch-config.json", "aegis-deadswitch"},
+};
+
+static struct aegis_document *read_document(const char *path, json_t **json, struct aegis_error *error)
+{
+    size_t size;
+    char *text = aegis_file_read(path, DOCUMENT_LIMIT, AEGIS_FILE_TRUSTED, &size, error);
+    struct aegis_document *document = NULL;
+
+    *json = NULL;
+    if (text == NULL)
+        return NULL;
+    *json = aegis_json_parse(text, size, error);
+    if (*json == NULL)
+        aegis_error_prefix(error, "%s", path);
+    else
+        document = aegis_document_new(path, *json, error);
+    free(text);
+    return document;
+}
+
+/* The good document with this id and its place in the list; NULL when there is none. */
+static json_t *find(const struct aegis_documents *documents, const char *id, size_t *index)
+{
+    json_t *row;
+
+    json_array_foreach(documents->good, *index, row)
+    {
+        if (strcmp(aegis_json_text(row, "id", ""), id) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+static void complain(struct aegis_documents *documents, const char *text)
+{
+    json_array_append_new(documents->broken, json_string(text));
+}
+
+/* Rows carry id and hash while the list grows; finish takes them out again. */
+static void add(struct aegis_documents *documents, const char *path)
+{
+    struct aegis_error error = {""};
+    json_t *json, *other;
+    size_t at = 0;
+    struct aegis_document *document = read_document(path, &json, &error);
+
+    if (document == NULL) {
+        complain(documents, error.text);
+    } else if ((other = find(documents, document->id, &at)) == NULL) {
+        json_array_append_new(documents->good, json_pack("{s:s,s:O,s:s,s:s}", "path", path, "document", json,
+                                                         "id", document->id, "hash", document->hash));
+    } else if (strcmp(aegis_json_text(other, "hash", ""), document->hash) != 0) {
+        aegis_error_set(&error, "%s: id: %s is also the id of %s, which says something else", path,
+                        document->id, aegis_json_text(other, "path", ""));
+        complain(documents, error.text);
+        json_object_set_new(other, "ambiguous", json_true());
+    }
+    aegis_document_free(&document);
+    json_decref(json);
+}
+
+static int is_json(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+
+    return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0;
+}
+
+static bool add_folder(struct aegis_documents *documents, const char *parent, struct aegis_error *error)
+{
+    struct dirent **entries = NULL;
+    char *folder = aegis_format("%s/policies", parent);
+    int count = scandir(folder, &entries, is_json, alphasort);
+    bool done = count >= 0 || errno == ENOENT;
+
+    if (!done)
+        aegis_error_set(error, "%s: cannot be read: %s", folder, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char *path = aegis_format("%s/%s", folder, entries[i]->d_name);
+        add(documents, path);
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    free(folder);
+    return done;
+}
+
+static void add_own(struct aegis_documents *documents, const char *home)
+{
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        char *path = aegis_format("%s/%s", home, own[i].file);
+        if (access(path, F_OK) == 0) {
+            json_array_append_new(documents->gates, json_string(own[i].id));
+            add(documents, path);
+        }
+        free(path);
+    }
+}
+
+static void finish(struct aegis_documents *documents)
+{
+    for (size_t i = json_array_size(documents->good); i > 0; i--) {
+        json_t *row = json_array_get(documents->good, i - 1);
+        if (json_object_get(row, "ambiguous") != NULL)
+            json_array_remove(documents->good, i - 1);
+    }
+}
+
+bool aegis_documents_load(const char *home, const char *vault, struct aegis_documents *out,
+                          struct aegis_error *error)
+{
+    *out = (struct aegis_documents){json_array(), json_array(), json_array()};
+    add_own(out, home);
+    if (!add_folder(out, vault, error) || !add_folder(out, home, error)) {
+        aegis_documents_clear(out);
+        return false;
+    }
+    finish(out);
+    return true;
+}
+
+void aegis_documents_clear(struct aegis_documents *documents)
+{
+    json_decref(documents->good);
+    json_decref(documents->gates);
+    json_decref(documents->broken);
+    *documents = (struct aegis_documents){NULL, NULL, NULL};
+}
+
+bool aegis_documents_have(const struct aegis_documents *documents, const char *id)
+{
+    size_t at;
+
+    return find(documents, id, &at) != NULL;
+}
