@@ -71,6 +71,7 @@ struct aegis_payment {
     const char *host;    /* the origin that the gate connected to: lower-case name, `:port` unless it is the default */
     int64_t valid_before;
     int64_t now;
+    const char *wallet; /* id of the OWS wallet that pays; "" when the host does not know it */
 };
 
 /* A request that an agent makes, before it is forwarded. */
@@ -140,11 +141,18 @@ struct aegis_host {
     bool (*last_price)(void *context, aegis_amount *scaled, int64_t *at);
     /* The plugin's own durable state, per policy document; *value is borrowed, NULL when there is none. */
     bool (*state_get)(void *context, const char *key, const json_t **value);
-    /* The answer of an OWS policy executable to `input`. Ask once per check. */
-    bool (*run)(void *context, const char *executable, const char *input, struct aegis_run *out);
+    /* check_payment only: the EIP-712 typed data that will be signed, as JSON; its nonce is zero, for that is drawn
+     * after the verdict. Valid during the check; NULL elsewhere. */
+    const char *(*typed_data)(void *context);
+    /* The answer of an OWS policy executable to `input`, killed after timeout_ms (1 to 60000). Once per check. */
+    bool (*run)(void *context, const char *executable, const char *input, int64_t timeout_ms, struct aegis_run *out);
 
-    /* Effects. They happen in the transaction that records the verdict, and only if that verdict counts. state_set
-     * steals `value`; NULL deletes. `once`: the notification is sent only once for this text; NULL: each time.
+    /* Effects. They happen in the transaction that records the verdict, and only if that verdict counts: after an
+     * allow those of every policy, after a denial those of the policy that denied. Nothing comes of them in
+     * check_request and observe, which record nothing.
+     * state_set steals `value`; NULL deletes; state_get goes on answering what was there before the check. Keys are
+     * 1 to 100 printable ASCII characters.
+     * notify steals `metadata`. `once`: sent only once for this text and policy; NULL: each time.
      * revoke: ends the agent's key; from `tick` only. */
     void (*state_set)(void *context, const char *key, json_t *value);
     void (*notify)(void *context, enum aegis_severity severity, const char *kind, const char *once,
@@ -153,11 +161,11 @@ struct aegis_host {
     void (*log)(void *context, const char *message);
 };
 
-/* What a plugin exports. Members that it does not need are NULL. */
+/* What a plugin exports. Checks that it does not need are NULL; everything else must be there. */
 struct aegis_policy {
     uint32_t abi; /* AEGIS_PLUGIN_ABI */
     uint32_t size; /* sizeof(struct aegis_policy) */
-    const char *name;
+    const char *name;          /* as in the file's name: budget for budget.so */
     const char *version;
     const char *summary;       /* one line */
     const char *configuration; /* the fields of `config`, one a line: "name  type  meaning" */
