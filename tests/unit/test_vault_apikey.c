@@ -191,9 +191,11 @@ static void the_index_sees_every_change(void **state)
     assert_true(finds(keys));
     assert_true(aegis_apikeys_generation(keys) > generation);
 
-    assert_int_equal(rename(vault->folder, "/tmp/aegis-vault-moved"), 0);
+    char *moved = aegis_format("%s-moved", vault->folder);
+    assert_int_equal(rename(vault->folder, moved), 0);
     assert_false(finds(keys));
-    assert_int_equal(rename("/tmp/aegis-vault-moved", vault->folder), 0);
+    assert_int_equal(rename(moved, vault->folder), 0);
+    free(moved);
     assert_true(finds(keys));
     free(path);
     aegis_apikeys_free(&keys);
