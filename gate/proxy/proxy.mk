@@ -1,1 +1,25 @@
 # The sources and unit tests of gate/proxy.
+noinst_LIBRARIES += libaegis_proxy.a
+libaegis_proxy_a_SOURCES = \
+	gate/proxy/agent.c gate/proxy/agent.h \
+	gate/proxy/body.c gate/proxy/body.h \
+	gate/proxy/cache.c gate/proxy/cache.h \
+	gate/proxy/credential.c gate/proxy/credential.h \
+	gate/proxy/exchange.c gate/proxy/exchange.h \
+	gate/proxy/exchange_answer.c \
+	gate/proxy/exchange_request.c \
+	gate/proxy/exchange_upstream.c \
+	gate/proxy/free_paths.c gate/proxy/free_paths.h \
+	gate/proxy/identity.c gate/proxy/identity.h \
+	gate/proxy/listener.c gate/proxy/listener.h \
+	gate/proxy/outcome.c gate/proxy/outcome.h \
+	gate/proxy/pay.c gate/proxy/pay.h \
+	gate/proxy/peers.c gate/proxy/peers.h \
+	gate/proxy/pool.c gate/proxy/pool.h \
+	gate/proxy/problem.c gate/proxy/problem.h \
+	gate/proxy/proxy.c gate/proxy/proxy.h \
+	gate/proxy/route.c gate/proxy/route.h \
+	gate/proxy/settings.c gate/proxy/settings.h \
+	gate/proxy/verdict.c gate/proxy/verdict.h \
+	gate/proxy/worker.c gate/proxy/worker.h
+

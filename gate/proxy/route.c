@@ -156,8 +156,6 @@ static void compose(struct aegis_route *route, const struct pieces *pieces)
 static bool take_host(struct aegis_route *route, const struct aegis_http_url *url)
 {
     size_t length = url->host.length;
-    if (!url->ipv6 && length > 1 && url->host.at[length - 1] == '.')
-        length--;
     if (length == 0 || length >= sizeof(route->host))
         return false;
     for (size_t i = 0; i < length; i++)

@@ -19,7 +19,7 @@
 
 struct aegis_route {
     bool https;
-    char host[AEGIS_HOST_TEXT]; /* lower-case, without brackets and the last dot */
+    char host[AEGIS_HOST_TEXT]; /* lower-case, without brackets */
     uint16_t port;
     char authority[AEGIS_AUTHORITY_TEXT]; /* host, `:port` unless it is the scheme's own: what Host says */
     struct aegis_http_text target;        /* origin-form, with the query; points into `text` */

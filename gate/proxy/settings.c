@@ -292,10 +292,28 @@ static bool same_list(const json_t *a, const json_t *b)
     return (!a && !b) || (a && b && json_equal(a, b));
 }
 
-bool aegis_settings_same_dialer(const struct aegis_settings *a, const struct aegis_settings *b)
+static bool same_text(const char *a, const char *b)
 {
-    bool same_file =
-        (!a->ca_file && !b->ca_file) || (a->ca_file && b->ca_file && !strcmp(a->ca_file, b->ca_file));
-    return same_file && a->connect_ms == b->connect_ms && same_list(a->refused, b->refused) &&
-           same_list(a->allowed, b->allowed);
+    return (!a && !b) || (a && b && !strcmp(a, b));
+}
+
+bool aegis_settings_same_start(const struct aegis_settings *first, const struct aegis_settings *later,
+                               struct aegis_error *error)
+{
+    const struct {
+        const char *option;
+        bool same;
+    } fixed[] = {
+        {"ca_file", same_text(first->ca_file, later->ca_file)},
+        {"refused_addresses", same_list(first->refused, later->refused)},
+        {"allowed_addresses", same_list(first->allowed, later->allowed)},
+        {"timeouts.connect_ms", first->connect_ms == later->connect_ms},
+        {"timeouts.authorize_ms", first->authorize_ms == later->authorize_ms},
+    };
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
+        if (!fixed[i].same)
+            return aegis_error_set(error, "%s: cannot change while the worker runs; restart the gate",
+                                   fixed[i].option);
+    }
+    return true;
 }

@@ -64,7 +64,9 @@ void aegis_settings_release(struct aegis_settings **settings);
 const struct aegis_settings_listener *aegis_settings_listener_find(const struct aegis_settings *settings,
                                                                    const char *name);
 
-/* Whether the dialer of `a` serves `b` as well: a dialer reads files and can be made only once. */
-bool aegis_settings_same_dialer(const struct aegis_settings *a, const struct aegis_settings *b);
+/* False with the option that `later` would change and that is fixed when a worker starts: resolver and trust
+ * store are read before the worker gives up opening files. */
+bool aegis_settings_same_start(const struct aegis_settings *first, const struct aegis_settings *later,
+                               struct aegis_error *error);
 
 #endif
