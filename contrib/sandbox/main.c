@@ -1,5 +1,6 @@
 /* A shop with a facilitator of its own and play money, for trying the gate without internet, funds or other
  * servers. It verifies payments for real and moves nothing but rows in a file. Loopback only. */
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <getopt.h>
@@ -90,12 +91,31 @@ static void print_address(evutil_socket_t fd)
     fflush(stdout);
 }
 
+/* ADDRESS:PORT; libevent's own parser has no port 0. */
+static bool read_address(const char *text, struct sockaddr_storage *address, int *length)
+{
+    const char *colon = strrchr(text, ':');
+    char host[64];
+    char *end = NULL;
+    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+    memset(address, 0, sizeof *address);
+    if (colon == NULL || end == colon + 1 || *end != '\0' || port > 65535 ||
+        (size_t)(colon - text) >= sizeof host)
+        return false;
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    if (evutil_parse_sockaddr_port(host, (struct sockaddr *)address, length) != 0)
+        return false;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+    v4->sin_port = htons((uint16_t)port); /* sockaddr_in6 has it at the same place */
+    return true;
+}
+
 static bool start_listening(struct event_base *base, struct evhttp *http, const char *text)
 {
     struct sockaddr_storage address;
     int length = sizeof address;
-    memset(&address, 0, sizeof address);
-    if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&address, &length) != 0) {
+    if (!read_address(text, &address, &length)) {
         fprintf(stderr, "aegis-sandbox: --listen %s: expected ADDRESS:PORT\n", text);
         return false;
     }
