@@ -17,7 +17,7 @@
 #define LIST_LIMIT 64
 
 static const char usage[] =
-    "usage: %s key create --wallet WALLET... --name AGENT [--policy ID]... [--expires TIME] [PASSPHRASE]\n"
+    "usage: %s key create AGENT --wallet WALLET... [--policy ID]... [--expires TIME] [PASSPHRASE]\n"
     "       %s key list\n"
     "       %s key revoke ID|NAME\n"
     "\n"
@@ -33,9 +33,8 @@ struct texts {
 };
 
 struct options {
-    const char *name;
+    const char *name; /* by --name or as the argument that is no option */
     const char *expires;
-    const char *key; /* the argument that is no option */
     struct texts wallets;
     struct texts policies;
     struct aegis_cli_source passphrase;
@@ -101,8 +100,8 @@ static bool parse(struct options *options, int argc, char **argv)
     for (int letter; (letter = getopt_long(argc, argv, "", names, NULL)) != -1;)
         if (!take_option(options, letter))
             return false;
-    if (optind < argc)
-        options->key = argv[optind++];
+    if (optind < argc && options->name == NULL)
+        options->name = argv[optind++];
     return optind == argc;
 }
 
@@ -196,8 +195,7 @@ static int create(const struct aegis_cli *cli, const struct aegis_vault *vault, 
     struct aegis_error error = {""};
     int64_t now = aegis_clock_now();
     int64_t expires_at = AEGIS_APIKEY_NEVER;
-    if (options->name == NULL || options->wallets.count == 0 ||
-        (options->passphrase.file != NULL && options->passphrase.fd != NULL))
+    if (options->wallets.count == 0 || (options->passphrase.file != NULL && options->passphrase.fd != NULL))
         return wrong(cli);
     if (options->expires != NULL && !parse_expiry(options->expires, now, &expires_at)) {
         fprintf(stderr, "%s: '%s' is not a time; expected 2027-01-31T00:00:00Z or 30d\n", cli->program,
@@ -292,9 +290,7 @@ static int revoke_key(const struct aegis_cli *cli, const struct aegis_vault *vau
                       const struct options *options)
 {
     struct aegis_error error = {""};
-    if (options->key == NULL)
-        return wrong(cli);
-    if (!aegis_apikey_revoke(vault, options->key, &error))
+    if (!aegis_apikey_revoke(vault, options->name, &error))
         return failed(cli, &error);
     if (cli->json)
         printf("{\"revoked\": true}\n");
@@ -307,15 +303,15 @@ int aegis_cli_key(const struct aegis_cli *cli, int argc, char **argv)
 {
     static const struct {
         const char *name;
-        bool takes_key;
+        bool named;
         int (*run)(const struct aegis_cli *cli, const struct aegis_vault *vault,
                    const struct options *options);
-    } verbs[] = {{"create", false, create}, {"list", false, list}, {"revoke", true, revoke_key}};
+    } verbs[] = {{"create", true, create}, {"list", false, list}, {"revoke", true, revoke_key}};
     struct options options = {0};
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argv[1], verbs[i].name) != 0)
             continue;
-        if (!parse(&options, argc - 1, argv + 1) || (options.key != NULL) != verbs[i].takes_key)
+        if (!parse(&options, argc - 1, argv + 1) || (options.name != NULL) != verbs[i].named)
             return wrong(cli);
         /* Keys pass through here: nothing else may come near them. */
         struct aegis_error error = {""};

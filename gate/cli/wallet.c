@@ -14,9 +14,9 @@
 #include "gate/vault/wallet.h"
 
 static const char usage[] =
-    "usage: %s wallet create --name NAME [--words 12|15|18|21|24] [--show-phrase] [PASSPHRASE]\n"
-    "       %s wallet import --name NAME --mnemonic-file FILE|--mnemonic-fd N [--index N] [PASSPHRASE]\n"
-    "       %s wallet import --name NAME --key-file FILE|--key-fd N [PASSPHRASE]\n"
+    "usage: %s wallet create NAME [--words 12|15|18|21|24] [--show-phrase] [PASSPHRASE]\n"
+    "       %s wallet import NAME --mnemonic-file FILE|--mnemonic-fd N [--index N] [PASSPHRASE]\n"
+    "       %s wallet import NAME --key-file FILE|--key-fd N [PASSPHRASE]\n"
     "       %s wallet list\n"
     "       %s wallet export-address NAME|ID [--chain FAMILY]\n"
     "\n"
@@ -25,11 +25,10 @@ static const char usage[] =
     "--show-phrase prints the new wallet's recovery phrase. FAMILY is eip155 unless you name another.\n";
 
 struct options {
-    const char *name;
+    const char *name; /* by --name or as the argument that is no option */
     const char *words;
     const char *index;
     const char *chain;
-    const char *wallet; /* the argument that is no option */
     bool show_phrase;
     struct aegis_cli_source passphrase;
     struct aegis_cli_source mnemonic;
@@ -71,8 +70,8 @@ static bool parse(struct options *options, int argc, char **argv)
         else
             *places[letter] = optarg;
     }
-    if (optind < argc)
-        options->wallet = argv[optind++];
+    if (optind < argc && options->name == NULL)
+        options->name = argv[optind++];
     return optind == argc;
 }
 
@@ -136,8 +135,8 @@ static int create(const struct aegis_cli *cli, const struct aegis_vault *vault, 
 {
     struct aegis_error error = {""};
     unsigned long words = 12;
-    if (options->name == NULL || given(&options->passphrase) > 1 || given(&options->mnemonic) > 0 ||
-        given(&options->key) > 0 || (options->words != NULL && !parse_number(options->words, 24, &words)))
+    if (given(&options->passphrase) > 1 || given(&options->mnemonic) > 0 || given(&options->key) > 0 ||
+        (options->words != NULL && !parse_number(options->words, 24, &words)))
         return wrong(cli);
     struct aegis_secret *passphrase = aegis_cli_passphrase(&options->passphrase, true, &error);
     if (passphrase == NULL)
@@ -196,8 +195,8 @@ static int import(const struct aegis_cli *cli, const struct aegis_vault *vault, 
 {
     struct aegis_error error = {""};
     unsigned long index = 0;
-    if (options->name == NULL || given(&options->passphrase) > 1 || options->words != NULL ||
-        options->show_phrase || given(&options->mnemonic) + given(&options->key) != 1 ||
+    if (given(&options->passphrase) > 1 || options->words != NULL || options->show_phrase ||
+        given(&options->mnemonic) + given(&options->key) != 1 ||
         (options->index != NULL &&
          (given(&options->key) > 0 || !parse_number(options->index, INT32_MAX, &index))))
         return wrong(cli);
@@ -242,9 +241,7 @@ static int export_address(const struct aegis_cli *cli, const struct aegis_vault 
 {
     struct aegis_error error = {""};
     const char *family = options->chain != NULL ? options->chain : "eip155";
-    if (options->wallet == NULL)
-        return wrong(cli);
-    struct aegis_wallet *wallet = aegis_wallet_find(vault, options->wallet, &error);
+    struct aegis_wallet *wallet = aegis_wallet_find(vault, options->name, &error);
     if (wallet == NULL)
         return failed(cli, &error);
     char *until_colon = aegis_strdup(family);
@@ -267,18 +264,18 @@ int aegis_cli_wallet(const struct aegis_cli *cli, int argc, char **argv)
 {
     static const struct {
         const char *name;
-        bool takes_wallet;
+        bool named;
         int (*run)(const struct aegis_cli *cli, const struct aegis_vault *vault,
                    const struct options *options);
-    } verbs[] = {{"create", false, create},
-                 {"import", false, import},
+    } verbs[] = {{"create", true, create},
+                 {"import", true, import},
                  {"list", false, list},
                  {"export-address", true, export_address}};
     struct options options = {0};
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argv[1], verbs[i].name) != 0)
             continue;
-        if (!parse(&options, argc - 1, argv + 1) || (options.wallet != NULL) != verbs[i].takes_wallet)
+        if (!parse(&options, argc - 1, argv + 1) || (options.name != NULL) != verbs[i].named)
             return wrong(cli);
         /* Keys pass through here: nothing else may come near them. */
         struct aegis_error error = {""};
