@@ -18,6 +18,7 @@ enum { FILE_LIMIT = 4 << 20 };
 
 struct aegis_config {
     json_t *tree;
+    struct aegis_yaml *yaml; /* as it was written, for the line numbers of later complaints */
     char *file;
     char *home;
     char *vault;
@@ -221,13 +222,14 @@ static json_t *read_tree(const struct reader *reader)
     return tree;
 }
 
-static struct aegis_config *make(const char *file, json_t *tree)
+static struct aegis_config *make(const char *file, struct aegis_yaml *yaml, json_t *tree)
 {
     struct aegis_config *config = aegis_alloc(sizeof(*config));
     const char *home = aegis_json_text(tree, "home", NULL), *vault = aegis_json_text(tree, "vault", NULL);
 
     add_default_listener(tree);
     config->tree = tree;
+    config->yaml = yaml;
     config->file = aegis_strdup(file);
     config->home = home != NULL ? aegis_strdup(home) : aegis_home_default();
     config->vault = vault != NULL ? aegis_strdup(vault) : aegis_vault_default(config->home);
@@ -246,8 +248,10 @@ struct aegis_config *aegis_config_parse(const char *file, const char *text, size
     reader.folder = folder_of(file);
     tree = read_tree(&reader);
     free(reader.folder);
+    if (tree != NULL)
+        return make(file, yaml, tree);
     aegis_yaml_free(yaml);
-    return tree == NULL ? NULL : make(file, tree);
+    return NULL;
 }
 
 struct aegis_config *aegis_config_load(const char *file, struct aegis_error *error)
@@ -265,6 +269,7 @@ void aegis_config_free(struct aegis_config **config)
     if (*config == NULL)
         return;
     json_decref((*config)->tree);
+    aegis_yaml_free((*config)->yaml);
     free((*config)->file);
     free((*config)->home);
     free((*config)->vault);
@@ -326,6 +331,13 @@ const char *aegis_config_file(const struct aegis_config *config)
 char *aegis_config_path(const struct aegis_config *config, const char *name)
 {
     return aegis_format("%s/%s", config->home, name);
+}
+
+unsigned aegis_config_line(const struct aegis_config *config, const char *list, size_t index)
+{
+    const json_t *written = json_object_get(aegis_yaml_root(config->yaml), list);
+
+    return aegis_yaml_line(config->yaml, json_array_get(written, index));
 }
 
 static void keep_text(char **mine, const char *running)

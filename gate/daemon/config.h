@@ -32,6 +32,9 @@ const char *aegis_config_file(const struct aegis_config *config);
 /* A path in the home folder. The caller frees. */
 char *aegis_config_path(const struct aegis_config *config, const char *name);
 
+/* The line on which element `index` of a list of the file itself stands. */
+unsigned aegis_config_line(const struct aegis_config *config, const char *list, size_t index);
+
 /* Gives `config` the values of `running` wherever an option needs a restart. `changed` is called for each
  * that differs. */
 void aegis_config_keep(struct aegis_config *config, const struct aegis_config *running,

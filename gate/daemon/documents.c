@@ -42,12 +42,13 @@ static struct aegis_document *read_document(const char *path, json_t **json, str
     return document;
 }
 
-/* The good document with this id and its place in the list; NULL when there is none. */
-static json_t *find(const struct aegis_documents *documents, const char *id, size_t *index)
+/* The good document with this id, or NULL. */
+static json_t *find(const struct aegis_documents *documents, const char *id)
 {
     json_t *row;
+    size_t i;
 
-    json_array_foreach(documents->good, *index, row)
+    json_array_foreach(documents->good, i, row)
     {
         if (strcmp(aegis_json_text(row, "id", ""), id) == 0)
             return row;
@@ -65,12 +66,11 @@ static void add(struct aegis_documents *documents, const char *path)
 {
     struct aegis_error error = {""};
     json_t *json, *other;
-    size_t at = 0;
     struct aegis_document *document = read_document(path, &json, &error);
 
     if (document == NULL) {
         complain(documents, error.text);
-    } else if ((other = find(documents, document->id, &at)) == NULL) {
+    } else if ((other = find(documents, document->id)) == NULL) {
         json_array_append_new(documents->good, json_pack("{s:s,s:O,s:s,s:s}", "path", path, "document", json,
                                                          "id", document->id, "hash", document->hash));
     } else if (strcmp(aegis_json_text(other, "hash", ""), document->hash) != 0) {
@@ -154,7 +154,5 @@ void aegis_documents_clear(struct aegis_documents *documents)
 
 bool aegis_documents_have(const struct aegis_documents *documents, const char *id)
 {
-    size_t at;
-
-    return find(documents, id, &at) != NULL;
+    return find(documents, id) != NULL;
 }

@@ -28,17 +28,21 @@ char *aegis_home_expand(const char *path, const char *folder)
     return aegis_format("%s/%s", folder, path);
 }
 
+char *aegis_home_expand_here(const char *path)
+{
+    char *here = getcwd(NULL, 0), *out = aegis_home_expand(path, here == NULL ? "" : here);
+
+    free(here);
+    return out;
+}
+
 char *aegis_home_default(void)
 {
     const char *home = getenv("AEGIS_HOME");
-    char *here, *out;
 
     if (home == NULL || home[0] == '\0')
         return aegis_format("%s/.ows/aegis", user_folder());
-    here = getcwd(NULL, 0);
-    out = aegis_home_expand(home, here == NULL ? "" : here);
-    free(here);
-    return out;
+    return aegis_home_expand_here(home);
 }
 
 char *aegis_vault_default(const char *home)

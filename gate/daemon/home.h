@@ -12,4 +12,7 @@ char *aegis_vault_default(const char *home);
  * The caller frees. */
 char *aegis_home_expand(const char *path, const char *folder);
 
+/* The same, relative to the working folder. */
+char *aegis_home_expand_here(const char *path);
+
 #endif
