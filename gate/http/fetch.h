@@ -1,4 +1,5 @@
-/* One request, one whole answer: for facilitators, RPC endpoints and the like. Redirects are never followed. */
+/* One request, one whole answer: for facilitators, RPC endpoints and the like. Redirects are never followed.
+ */
 #ifndef AEGIS_HTTP_FETCH_H
 #define AEGIS_HTTP_FETCH_H
 
@@ -19,11 +20,10 @@ struct aegis_fetch_request {
 };
 
 /* `done` is called once, from the loop: status and body, or status 0 and `problem`. */
-struct aegis_fetch *aegis_fetch(struct event_base *base, struct aegis_dialer *dialer,
-                                const struct aegis_fetch_request *request,
-                                void (*done)(int status, const char *body, size_t size, const char *problem,
-                                             void *context),
-                                void *context);
+struct aegis_fetch *
+aegis_fetch(struct event_base *base, struct aegis_dialer *dialer, const struct aegis_fetch_request *request,
+            void (*done)(int status, const char *body, size_t size, const char *problem, void *context),
+            void *context);
 void aegis_fetch_cancel(struct aegis_fetch **fetch);
 
 #endif

@@ -1,6 +1,6 @@
-/* Heads of HTTP/1.1 messages: read strictly, written anew. The core allocates nothing: a parsed head points into the
- * bytes it was parsed from. RFC 9112 sections 2 to 7, RFC 9110 sections 5 and 6; where the RFCs allow leniency, this
- * codec does not use it. */
+/* Heads of HTTP/1.1 messages: read strictly, written anew. The core allocates nothing: a parsed head points
+ * into the bytes it was parsed from. RFC 9112 sections 2 to 7, RFC 9110 sections 5 and 6; where the RFCs
+ * allow leniency, this codec does not use it. */
 #ifndef AEGIS_HTTP_HEAD_H
 #define AEGIS_HTTP_HEAD_H
 
@@ -31,8 +31,11 @@ struct aegis_http_head {
     int minor; /* HTTP/1.minor: 0 or 1 */
     /* request */
     struct aegis_http_text method;
-    struct aegis_http_text target; /* as it came: origin-form, absolute-form, authority-form (CONNECT) or `*` */
-    struct aegis_http_text host;   /* the one Host field, validated; of an absolute target, the target's authority */
+    /* As it came: origin-form, absolute-form, authority-form (CONNECT) or `*`. */
+    struct aegis_http_text target;
+    /* The one Host field, validated; of an absolute target or of CONNECT, the target's authority. Empty: an
+     * HTTP/1.0 request without Host. */
+    struct aegis_http_text host;
     /* response */
     int status;
     struct aegis_http_text reason;
@@ -43,22 +46,25 @@ struct aegis_http_head {
     uint64_t length; /* when framing is LENGTH */
     bool keep_alive; /* what version and Connection say about this side */
     bool expect_continue;
-    bool upgrade; /* Connection: upgrade and an Upgrade field */
+    bool upgrade;    /* Connection: upgrade and an Upgrade field */
+    bool has_length; /* `length` is a Content-Length that came, also where no body follows (HEAD, 304) */
+    bool connection_names; /* Connection names other fields than close, keep-alive and upgrade */
 };
 
 enum aegis_http_result {
     AEGIS_HTTP_OK,
-    AEGIS_HTTP_MORE,     /* not all there yet */
-    AEGIS_HTTP_BAD,      /* 400 / a response that is none */
+    AEGIS_HTTP_MORE,      /* not all there yet */
+    AEGIS_HTTP_BAD,       /* 400 / a response that is none */
     AEGIS_HTTP_TOO_LARGE, /* 431: head or field count above the limit */
     AEGIS_HTTP_URI_TOO_LONG,
-    AEGIS_HTTP_VERSION,  /* 505 */
+    AEGIS_HTTP_VERSION,     /* 505 */
     AEGIS_HTTP_UNSUPPORTED, /* 501: a transfer coding that is not exactly chunked */
+    AEGIS_HTTP_EXPECTATION, /* 417: an Expect that is not 100-continue */
 };
 
-/* Parses a request head from the beginning of `bytes`. OK: *consumed is its length with the empty line. For everything but
- * OK and MORE, `problem` (static text) says what was wrong. `limit`: longest head in bytes. At most one empty line in front
- * is skipped. */
+/* Parses a request head from the beginning of `bytes`. OK: *consumed is its length with the empty line. For
+ * everything but OK and MORE, `problem` (static text) says what was wrong. `limit`: longest head in bytes. At
+ * most one empty line in front is skipped. */
 enum aegis_http_result aegis_http_parse_request(const char *bytes, size_t size, size_t limit,
                                                 struct aegis_http_head *head, size_t *consumed,
                                                 const char **problem);
@@ -69,41 +75,51 @@ enum aegis_http_result aegis_http_parse_response(const char *bytes, size_t size,
                                                  struct aegis_http_head *head, size_t *consumed,
                                                  const char **problem);
 
-bool aegis_http_text_is(struct aegis_http_text text, const char *other);          /* ASCII case ignored */
-bool aegis_http_text_equal(struct aegis_http_text text, const char *other);       /* exact */
-char *aegis_http_text_copy(struct aegis_http_text text);                          /* the caller frees */
+bool aegis_http_text_is(struct aegis_http_text text, const char *other);    /* ASCII case ignored */
+bool aegis_http_text_equal(struct aegis_http_text text, const char *other); /* exact */
+char *aegis_http_text_copy(struct aegis_http_text text);                    /* the caller frees */
 
-/* The only field of this name (ASCII case ignored); NULL when there is none, *count says how many there are (may be NULL). */
-const struct aegis_http_field *aegis_http_find(const struct aegis_http_head *head, const char *name, size_t *count);
+/* The only field of this name (ASCII case ignored); NULL when there is none, *count says how many there are
+ * (may be NULL). */
+const struct aegis_http_field *aegis_http_find(const struct aegis_http_head *head, const char *name,
+                                               size_t *count);
+
+/* The usual phrase for a status, or an empty text. */
+struct aegis_http_text aegis_http_reason(int status);
 
 /* Whether the comma-separated list in all fields of this name holds `token`. */
 bool aegis_http_list_has(const struct aegis_http_head *head, const char *name, const char *token);
 
-/* Hop-by-hop: Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. A field that
- * carries a payment (PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE) or frames the
- * message is never one, whoever names it: such a head is refused when it is parsed. */
+/* Hop-by-hop: Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. A
+ * field that carries a payment (PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-REQUIRED, PAYMENT-RESPONSE,
+ * X-PAYMENT-RESPONSE) or frames the message is never one, whoever names it: such a head is refused when it is
+ * parsed. */
 bool aegis_http_hop_by_hop(const struct aegis_http_head *head, const struct aegis_http_field *field);
 
 /* The incremental reader of a body. */
 struct aegis_http_body {
     enum aegis_http_framing framing;
-    uint64_t left;   /* of the length, or of the current chunk */
+    uint64_t left; /* of the length, or of the current chunk */
     unsigned state;
-    unsigned line;   /* bytes of the present chunk or trailer line */
+    unsigned line;     /* bytes of the present chunk or trailer line */
     unsigned trailers; /* bytes of trailers so far */
+    unsigned overhead; /* bytes of chunk lines beyond what honest senders need */
     bool done;
 };
 
 void aegis_http_body_begin(struct aegis_http_body *body, const struct aegis_http_head *head);
 
-/* Takes bytes from `bytes`: *consumed of them were read, of which data (points into `bytes`) is payload; call again until
- * *consumed is 0. OK: progress or `done`; MORE: nothing can be done without more bytes; BAD: problem says why. Chunk
- * extensions and trailers are checked and dropped. */
+/* Takes bytes from `bytes`: *consumed of them were read, of which data (points into `bytes`) is payload; call
+ * again until *consumed is 0. OK: progress or `done`; MORE: nothing can be done without more bytes; BAD:
+ * problem says why. Chunk extensions and trailers are checked and dropped. */
 enum aegis_http_result aegis_http_body_read(struct aegis_http_body *body, const char *bytes, size_t size,
-                                            size_t *consumed, struct aegis_http_text *data, const char **problem);
+                                            size_t *consumed, struct aegis_http_text *data,
+                                            const char **problem);
 
-/* A target or URL in its parts, all pointing into the text. Accepts http and https; no userinfo, no fragment; port 1 to
- * 65535; host is a name, an IPv4 address or an IPv6 address in brackets (returned without them). */
+/* A target or URL in its parts, all pointing into the text. Accepts http and https; no userinfo, no fragment;
+ * port 1 to 65535, never empty; host is a name (letters, digits, `-`, `_`, `.`, no empty label, no dot at its
+ * end), an IPv4 address or an IPv6 address in brackets (returned without them). A query needs a path in front
+ * of it. */
 struct aegis_http_url {
     bool https;
     struct aegis_http_text host;

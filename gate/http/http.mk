@@ -1,1 +1,22 @@
 # The sources and unit tests of gate/http.
+noinst_LIBRARIES += libaegis_http.a
+libaegis_http_a_SOURCES = \
+	gate/http/body.c \
+	gate/http/chars.c gate/http/chars.h \
+	gate/http/connection.c gate/http/connection.h gate/http/inside.h \
+	gate/http/deadline.c \
+	gate/http/fields.c \
+	gate/http/framing.c \
+	gate/http/head.c gate/http/head.h gate/http/parse.h \
+	gate/http/message.c \
+	gate/http/reading.c \
+	gate/http/refusal.c \
+	gate/http/text.c \
+	gate/http/url.c \
+	gate/http/writing.c
+EXTRA_DIST += tests/data/http/requests.txt tests/data/http/responses.txt
+
+check_PROGRAMS += tests/unit/test_http_head
+TESTS += tests/unit/test_http_head
+tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c tests/unit/http_cases.c tests/unit/http_cases.h
+tests_unit_test_http_head_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
