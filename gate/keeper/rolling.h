@@ -1,0 +1,32 @@
+/* The payments inside a rolling window, by the millisecond:
+ *
+ *     oldest | at 1000: sum | at 1017: sum | at 1017+n: sum | newest
+ *     -> leave at the front                  -> added at the end, changed anywhere
+ *
+ * Exact: a payment leaves the very millisecond that its time is over. */
+#ifndef AEGIS_KEEPER_ROLLING_H
+#define AEGIS_KEEPER_ROLLING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gate/ledger/books.h"
+
+struct aegis_rolling {
+    struct aegis_rolling_bucket *buckets;
+    size_t first, count, room; /* a ring */
+};
+
+void aegis_rolling_clear(struct aegis_rolling *rolling);
+
+/* The sum of what happened at `at`; with `make` added when there is none, else NULL then. Borrowed until the next call. */
+struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at, bool make);
+
+/* Takes out the oldest sum if its time is not after `until`. False when there is none. */
+bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t until, struct aegis_books_sum *out);
+
+/* The time of the oldest sum that holds a payment; INT64_MAX when none does. */
+int64_t aegis_rolling_oldest(struct aegis_rolling *rolling);
+
+#endif
