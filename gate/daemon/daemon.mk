@@ -29,8 +29,8 @@ aegis_gate_LDADD = libaegis_daemon.a \
 	libaegis_keeper.a libaegis_judge.a libaegis_runner.a libaegis_proxy.a libaegis_courier.a libaegis_witness.a \
 	libaegis_ledger.a libaegis_vault.a libaegis_x402.a libaegis_http.a libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)
 
-check_PROGRAMS += tests/unit/test_config
-TESTS += tests/unit/test_config
+check_PROGRAMS += tests/unit/test_config tests/unit/test_supervisor
+TESTS += tests/unit/test_config tests/unit/test_supervisor
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = libaegis_daemon.a libaegis_x402.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_supervisor_SOURCES = tests/unit/test_supervisor.c

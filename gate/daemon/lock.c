@@ -140,5 +140,10 @@ json_t *aegis_lock_read(const char *home)
 
     free(path);
     free(text);
+    /* A gate that was killed leaves its last words behind. */
+    if (state != NULL && aegis_json_integer(state, "pid", 0) != aegis_lock_holder(home)) {
+        json_decref(state);
+        state = NULL;
+    }
     return state;
 }
