@@ -37,7 +37,7 @@ class OpenWalletStandard(Case):
         self.assertEqual(address, ows.call("deriveAddress", phrase, "evm"))
         for account in info["accounts"]:
             family = account["chainId"].split(":")[0]
-            names = {"bip122": "bitcoin"}
+            names = {"eip155": "ethereum", "bip122": "bitcoin", "fil": "filecoin"}
             self.assertEqual(account["address"], ows.call("deriveAddress", phrase, names.get(family, family)), family)
 
     def test_their_wallet_is_read_by_us(self):
