@@ -1,8 +1,8 @@
-/* budget: caps on what is spent, per chain and token; for one payment, in calendar windows, in rolling windows; and on how
- * many payments are made in a minute.
+/* budget: caps on what is spent, per chain and token; for one payment, in calendar windows, in rolling
+ * windows; and on how many payments are made in a minute.
  *
- * What counts as spent is settled + exposed: money that was signed away and has not provably come back. The payment that
- * is judged passes when that sum and itself stay at or below the cap. */
+ * What counts as spent is settled + exposed: money that was signed away and has not provably come back. The
+ * payment that is judged passes when that sum and itself stay at or below the cap. */
 #include <aegis/plugin.h>
 
 #include <stdio.h>
@@ -60,7 +60,8 @@ static bool amount_parse(const char *text, aegis_amount *out)
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '.' && behind < 0)
             behind = 0;
-        else if (text[i] < '0' || text[i] > '9' || behind == DECIMALS || !digit_append(&amount, text[i] - '0'))
+        else if (text[i] < '0' || text[i] > '9' || behind == DECIMALS ||
+                 !digit_append(&amount, text[i] - '0'))
             return false;
         else if (behind >= 0)
             behind++;
@@ -157,7 +158,8 @@ static bool read_rolling(const json_t *json, size_t index, struct limit *limit, 
     const json_t *list = json_object_get(json, "rolling");
     char where[64];
     if (list != NULL && (!json_is_array(list) || json_array_size(list) > ROLLING)) {
-        snprintf(error, size, "limits[%zu].rolling: expected an array of at most %d {seconds, amount}", index, ROLLING);
+        snprintf(error, size, "limits[%zu].rolling: expected an array of at most %d {seconds, amount}", index,
+                 ROLLING);
         return false;
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -208,10 +210,12 @@ static bool read_what(const json_t *json, size_t index, struct limit *limit, cha
     const char *chain = json_string_value(json_object_get(json, "chainId"));
     const char *token = json_string_value(json_object_get(json, "token"));
     if (chain == NULL || !chain_good(chain)) {
-        snprintf(error, size, "limits[%zu].chainId: expected a chain such as eip155:8453, eip155:* or *", index);
+        snprintf(error, size, "limits[%zu].chainId: expected a chain such as eip155:8453, eip155:* or *",
+                 index);
         return false;
     }
-    if (token == NULL || *token == '\0' || strlen(token) >= sizeof(limit->token) || strpbrk(token, "/ ") != NULL) {
+    if (token == NULL || *token == '\0' || strlen(token) >= sizeof(limit->token) ||
+        strpbrk(token, "/ ") != NULL) {
         snprintf(error, size, "limits[%zu].token: expected a symbol such as USDC, or *", index);
         return false;
     }
@@ -231,7 +235,8 @@ static bool read_scope(const json_t *json, size_t index, struct limit *limit, ch
             return true;
         }
     }
-    snprintf(error, size, "limits[%zu].per: expected agent, gate, agent+host, agent+payee, host or payee", index);
+    snprintf(error, size, "limits[%zu].per: expected agent, gate, agent+host, agent+payee, host or payee",
+             index);
     return false;
 }
 
@@ -244,7 +249,8 @@ static bool read_limit(const json_t *json, size_t index, struct limit *limit, ch
         snprintf(error, size, "limits[%zu]: expected an object", index);
         return false;
     }
-    json_object_foreach ((json_t *)json, field, value) {
+    json_object_foreach((json_t *)json, field, value)
+    {
         if (!known_field(field, others)) {
             snprintf(error, size, "limits[%zu].%.40s: is not a field of a limit", index, field);
             return false;
@@ -256,8 +262,9 @@ static bool read_limit(const json_t *json, size_t index, struct limit *limit, ch
         return false;
     if (limit->count > 0 || limit->per_minute > 0)
         return true;
-    snprintf(error, size, "limits[%zu]: expected a cap: payment, hourly, daily, weekly, monthly, total, rolling or "
-                          "payments_per_minute",
+    snprintf(error, size,
+             "limits[%zu]: expected a cap: payment, hourly, daily, weekly, monthly, total, rolling or "
+             "payments_per_minute",
              index);
     return false;
 }
@@ -269,8 +276,8 @@ static bool read_limits(const json_t *list, struct budget *budget, char *error, 
         return false;
     }
     for (; budget->count < json_array_size(list); budget->count++) {
-        if (!read_limit(json_array_get(list, budget->count), budget->count, &budget->limits[budget->count], error,
-                        size))
+        if (!read_limit(json_array_get(list, budget->count), budget->count, &budget->limits[budget->count],
+                        error, size))
             return false;
     }
     return true;
@@ -281,14 +288,16 @@ static bool read_config(const json_t *config, struct budget *budget, char *error
     const json_t *uncovered = json_object_get(config, "uncovered");
     const char *field;
     json_t *value;
-    json_object_foreach ((json_t *)config, field, value) {
+    json_object_foreach((json_t *)config, field, value)
+    {
         if (strcmp(field, "limits") != 0 && strcmp(field, "uncovered") != 0) {
             snprintf(error, size, "%.40s: is not a field of budget", field);
             return false;
         }
     }
-    if (uncovered != NULL && (!json_is_string(uncovered) || (strcmp(json_string_value(uncovered), "allow") != 0 &&
-                                                             strcmp(json_string_value(uncovered), "deny") != 0))) {
+    if (uncovered != NULL &&
+        (!json_is_string(uncovered) || (strcmp(json_string_value(uncovered), "allow") != 0 &&
+                                        strcmp(json_string_value(uncovered), "deny") != 0))) {
         snprintf(error, size, "uncovered: expected \"deny\" or \"allow\"");
         return false;
     }
@@ -343,7 +352,8 @@ static void exceeded(const struct limit *limit, const struct rule *rule, const s
     amount_format(rule->cap, decision->limit);
     amount_format(used >= rule->cap ? 0 : rule->cap - used, decision->remaining);
     decision->resets_at = resets_at;
-    snprintf(decision->reason, sizeof(decision->reason), "%s %s is more than what is left of the %s limit of %s %s (per %s)",
+    snprintf(decision->reason, sizeof(decision->reason),
+             "%s %s is more than what is left of the %s limit of %s %s (per %s)",
              amount_format(payment->scaled, price), unit_of(limit, payment), rule->name, decision->limit,
              unit_of(limit, payment), limit->scope);
 }
@@ -376,7 +386,8 @@ static const char *who(const struct limit *limit, const struct aegis_payment *pa
     const char *other = strstr(limit->scope, "host") != NULL    ? payment->host
                         : strstr(limit->scope, "payee") != NULL ? payment->pay_to
                                                                 : "";
-    snprintf(out, size, "%.128s %.255s", strncmp(limit->scope, "agent", 5) == 0 ? payment->agent : limit->scope, other);
+    snprintf(out, size, "%.128s %.255s",
+             strncmp(limit->scope, "agent", 5) == 0 ? payment->agent : limit->scope, other);
     return out;
 }
 
@@ -406,18 +417,20 @@ static void warn(const struct limit *limit, const struct rule *rule, const struc
     snprintf(title, sizeof(title), "%d %% of the %s limit is used", percent, rule->name);
     snprintf(message, sizeof(message), "%.100s: %s of %s %s are used (%s limit, per %s); %s is left.",
              payment->agent_name, spent, cap, unit_of(limit, payment), rule->name, limit->scope, left);
-    json_t *metadata = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "percent", percent, "limit", cap,
-                                 "spent", spent, "remaining", left, "window", rule->name, "per", limit->scope,
-                                 "chainId", limit->chain, "token", limit->token, "agent", payment->agent, "resetsAt",
-                                 (json_int_t)resets_at);
+    json_t *metadata = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "percent", percent, "limit",
+                                 cap, "spent", spent, "remaining", left, "window", rule->name, "per",
+                                 limit->scope, "chainId", limit->chain, "token", limit->token, "agent",
+                                 payment->agent, "resetsAt", (json_int_t)resets_at);
     host->notify(host->context, AEGIS_SEVERITY_WARNING, "budget_alert", once, title, message, metadata);
 }
 
-static void rule_check(const struct limit *limit, const struct rule *rule, const struct aegis_payment *payment,
-                       const struct aegis_host *host, struct aegis_decision *decision, bool *answered)
+static void rule_check(const struct limit *limit, const struct rule *rule,
+                       const struct aegis_payment *payment, const struct aegis_host *host,
+                       struct aegis_decision *decision, bool *answered)
 {
     struct aegis_spent spent;
-    if (!host->spent(host->context, limit->scope, rule->window, limit->chain, token_of(limit, payment), &spent)) {
+    if (!host->spent(host->context, limit->scope, rule->window, limit->chain, token_of(limit, payment),
+                     &spent)) {
         *answered = false;
         return;
     }
@@ -432,13 +445,14 @@ static void rule_check(const struct limit *limit, const struct rule *rule, const
         warn(limit, rule, payment, after, spent.resets_at, host);
 }
 
-static void rate_check(const struct limit *limit, const struct aegis_payment *payment, const struct aegis_host *host,
-                       struct aegis_decision *decision, bool *answered)
+static void rate_check(const struct limit *limit, const struct aegis_payment *payment,
+                       const struct aegis_host *host, struct aegis_decision *decision, bool *answered)
 {
     struct aegis_spent spent;
     if (limit->per_minute == 0)
         return;
-    if (!host->spent(host->context, limit->scope, "rolling:60", limit->chain, token_of(limit, payment), &spent)) {
+    if (!host->spent(host->context, limit->scope, "rolling:60", limit->chain, token_of(limit, payment),
+                     &spent)) {
         *answered = false;
         return;
     }
@@ -453,9 +467,10 @@ static void rate_check(const struct limit *limit, const struct aegis_payment *pa
              (unsigned long long)limit->per_minute, limit->scope);
 }
 
-/* All facts are asked for before anything is decided about them, so that one question to the keeper is enough. */
-static void budget_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                                 struct aegis_decision *decision)
+/* All facts are asked for before anything is decided about them, so that one question to the keeper is
+ * enough. */
+static void budget_check_payment(void *policy, const struct aegis_payment *payment,
+                                 const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct budget *budget = policy;
     bool answered = true, covered = false;
@@ -487,16 +502,18 @@ const struct aegis_policy aegis_policy = {
     .size = sizeof(struct aegis_policy),
     .name = "budget",
     .version = "1.0.0",
-    .summary = "Caps on what is spent: per payment, hour, day, week, month, in all, in rolling windows; payments a minute.",
-    .configuration =
-        "limits  array  every limit that covers a payment must hold\n"
-        "limits[].chainId  text  eip155:8453, eip155:* or *\n"
-        "limits[].token  text  a symbol, or * for the sum of all\n"
-        "limits[].per  text  agent (default), gate, agent+host, agent+payee, host, payee: who shares the cap\n"
-        "limits[].payment, hourly, daily, weekly, monthly, total  text  cap in whole tokens; calendar windows in UTC\n"
-        "limits[].rolling  array  {seconds, amount}: cap for any stretch of so many seconds\n"
-        "limits[].payments_per_minute  integer  how many payments in any 60 seconds\n"
-        "uncovered  text  deny (default) or allow: a payment that no limit covers",
+    .summary = "Caps on what is spent: per payment, hour, day, week, month, in all, in rolling windows; "
+               "payments a minute.",
+    .configuration = "limits  array  every limit that covers a payment must hold\n"
+                     "limits[].chainId  text  eip155:8453, eip155:* or *\n"
+                     "limits[].token  text  a symbol, or * for the sum of all\n"
+                     "limits[].per  text  agent (default), gate, agent+host, agent+payee, host, payee: who "
+                     "shares the cap\n"
+                     "limits[].payment, hourly, daily, weekly, monthly, total  text  cap in whole tokens; "
+                     "calendar windows in UTC\n"
+                     "limits[].rolling  array  {seconds, amount}: cap for any stretch of so many seconds\n"
+                     "limits[].payments_per_minute  integer  how many payments in any 60 seconds\n"
+                     "uncovered  text  deny (default) or allow: a payment that no limit covers",
     .open = budget_open,
     .close = budget_close,
     .check_payment = budget_check_payment,

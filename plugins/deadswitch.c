@@ -1,8 +1,8 @@
-/* deadswitch: an agent that has neither paid nor sent a heartbeat for too long loses its key. A warning goes out as the
- * countdown begins.
+/* deadswitch: an agent that has neither paid nor sent a heartbeat for too long loses its key. A warning goes
+ * out as the countdown begins.
  *
- * The gate cannot move the wallet's money without the agent's own token, which it does not keep: `sweepFunds` and
- * `recoveryWallet` are passed on in the notices, for the person or program that holds the wallet. */
+ * The gate cannot move the wallet's money without the agent's own token, which it does not keep: `sweepFunds`
+ * and `recoveryWallet` are passed on in the notices, for the person or program that holds the wallet. */
 #include <aegis/plugin.h>
 
 #include <stdio.h>
@@ -39,7 +39,8 @@ static bool read_minutes(const json_t *config, struct deadswitch *deadswitch, ch
     return true;
 }
 
-static bool read_flag(const json_t *config, const char *field, bool otherwise, bool *out, char *error, size_t size)
+static bool read_flag(const json_t *config, const char *field, bool otherwise, bool *out, char *error,
+                      size_t size)
 {
     const json_t *value = json_object_get(config, field);
     *out = value == NULL ? otherwise : json_is_true(value);
@@ -67,7 +68,8 @@ static bool read_config(const json_t *config, struct deadswitch *deadswitch, cha
                                          "sweepFunds",         "enabled",     NULL};
     const char *field;
     json_t *value;
-    json_object_foreach ((json_t *)config, field, value) {
+    json_object_foreach((json_t *)config, field, value)
+    {
         size_t i = 0;
         while (fields[i] != NULL && strcmp(field, fields[i]) != 0)
             i++;
@@ -100,7 +102,8 @@ static void deadswitch_close(void *policy)
     free(policy);
 }
 
-/* When the agent last showed that it is there; 0: it never did, and nothing runs out. False: not answered yet. */
+/* When the agent last showed that it is there; 0: it never did, and nothing runs out. False: not answered
+ * yet. */
 static bool last_sign(const struct aegis_host *host, int64_t *at)
 {
     int64_t payment, heartbeat;
@@ -115,26 +118,28 @@ static bool last_sign(const struct aegis_host *host, int64_t *at)
 static json_t *metadata_of(const struct deadswitch *deadswitch, const char *agent, int64_t last, int64_t end)
 {
     json_t *metadata = json_pack("{s:s,s:I,s:I,s:I,s:b}", "agent", agent, "maxInactiveMinutes",
-                                 (json_int_t)deadswitch->limit_minutes, "lastActivity", (json_int_t)last, "revokesAt",
-                                 (json_int_t)end, "sweepFunds", deadswitch->sweep);
+                                 (json_int_t)deadswitch->limit_minutes, "lastActivity", (json_int_t)last,
+                                 "revokesAt", (json_int_t)end, "sweepFunds", deadswitch->sweep);
     if (deadswitch->recovery[0] != '\0')
         json_object_set_new(metadata, "recoveryWallet", json_string(deadswitch->recovery));
     return metadata;
 }
 
-static void trigger(const struct deadswitch *deadswitch, const char *agent, const char *agent_name, int64_t last,
-                    int64_t end, const struct aegis_host *host)
+static void trigger(const struct deadswitch *deadswitch, const char *agent, const char *agent_name,
+                    int64_t last, int64_t end, const struct aegis_host *host)
 {
     char once[192], message[640];
     snprintf(once, sizeof(once), "triggered/%.128s/%lld", agent, (long long)last);
-    snprintf(message, sizeof(message), "%.128s has neither paid nor sent a heartbeat for %lld minutes. Its key is revoked.%s%s",
+    snprintf(message, sizeof(message),
+             "%.128s has neither paid nor sent a heartbeat for %lld minutes. Its key is revoked.%s%s",
              agent_name, (long long)deadswitch->limit_minutes,
-             deadswitch->sweep ? " The gate holds no key with which it could move the money that is left: move it to the "
-                                 "recovery wallet yourself: "
-                               : "",
+             deadswitch->sweep
+                 ? " The gate holds no key with which it could move the money that is left: move it to the "
+                   "recovery wallet yourself: "
+                 : "",
              deadswitch->sweep ? deadswitch->recovery : "");
-    host->notify(host->context, AEGIS_SEVERITY_CRITICAL, "deadswitch_triggered", once, "The deadswitch has triggered",
-                 message, metadata_of(deadswitch, agent, last, end));
+    host->notify(host->context, AEGIS_SEVERITY_CRITICAL, "deadswitch_triggered", once,
+                 "The deadswitch has triggered", message, metadata_of(deadswitch, agent, last, end));
     host->revoke(host->context, "deadswitch: no payment and no heartbeat for too long");
 }
 
@@ -144,13 +149,14 @@ static void warn(const struct deadswitch *deadswitch, const char *agent, const c
     char once[192], message[384];
     long long left = (long long)((end - now + MINUTE_MS - 1) / MINUTE_MS);
     snprintf(once, sizeof(once), "warning/%.128s/%lld", agent, (long long)last);
-    snprintf(message, sizeof(message),
-             "%.128s has neither paid nor sent a heartbeat for a while. In %lld minutes its key will be revoked.",
-             agent_name, left);
+    snprintf(
+        message, sizeof(message),
+        "%.128s has neither paid nor sent a heartbeat for a while. In %lld minutes its key will be revoked.",
+        agent_name, left);
     json_t *metadata = metadata_of(deadswitch, agent, last, end);
     json_object_set_new(metadata, "minutesLeft", json_integer(left));
-    host->notify(host->context, AEGIS_SEVERITY_WARNING, "deadswitch_warning", once, "The deadswitch is counting down",
-                 message, metadata);
+    host->notify(host->context, AEGIS_SEVERITY_WARNING, "deadswitch_warning", once,
+                 "The deadswitch is counting down", message, metadata);
 }
 
 static void deadswitch_tick(void *policy, const char *agent, const char *agent_name, int64_t now,
@@ -168,8 +174,8 @@ static void deadswitch_tick(void *policy, const char *agent, const char *agent_n
 }
 
 /* A gate that was off while the time ran out must not let the first payment through before the first tick. */
-static void deadswitch_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                                     struct aegis_decision *decision)
+static void deadswitch_check_payment(void *policy, const struct aegis_payment *payment,
+                                     const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct deadswitch *deadswitch = policy;
     int64_t last = 0;
@@ -181,8 +187,8 @@ static void deadswitch_check_payment(void *policy, const struct aegis_payment *p
     }
     decision->verdict = AEGIS_DENY;
     snprintf(decision->code, sizeof(decision->code), "deadswitch_triggered");
-    snprintf(decision->reason, sizeof(decision->reason), "no payment and no heartbeat for %lld minutes or more",
-             (long long)deadswitch->limit_minutes);
+    snprintf(decision->reason, sizeof(decision->reason),
+             "no payment and no heartbeat for %lld minutes or more", (long long)deadswitch->limit_minutes);
 }
 
 const struct aegis_policy aegis_policy = {

@@ -1,8 +1,8 @@
-/* exec: asks an executable of the Open Wallet Standard: PolicyContext on its standard input, PolicyResult expected on its
- * standard output. Whatever is odd about the answer is a denial.
+/* exec: asks an executable of the Open Wallet Standard: PolicyContext on its standard input, PolicyResult
+ * expected on its standard output. Whatever is odd about the answer is a denial.
  *
- * The context is the one that OWS 1.3 sends, with two differences: `spending` carries true figures (OWS sends zero), and
- * the nonce in typed_data is zero, since it is drawn only after the verdict. */
+ * The context is the one that OWS 1.3 sends, with two differences: `spending` carries true figures (OWS sends
+ * zero), and the nonce in typed_data is zero, since it is drawn only after the verdict. */
 #include <aegis/plugin.h>
 
 #include <stdio.h>
@@ -24,18 +24,22 @@ static bool read_config(const json_t *config, struct exec *exec, char *error, si
     const json_t *timeout = json_object_get(config, "timeout_ms");
     const char *field;
     json_t *value;
-    json_object_foreach ((json_t *)config, field, value) {
-        if (strcmp(field, "executable") != 0 && strcmp(field, "timeout_ms") != 0 && strcmp(field, "config") != 0) {
+    json_object_foreach((json_t *)config, field, value)
+    {
+        if (strcmp(field, "executable") != 0 && strcmp(field, "timeout_ms") != 0 &&
+            strcmp(field, "config") != 0) {
             snprintf(error, size, "%.40s: is not a field of exec", field);
             return false;
         }
     }
-    if (!json_is_string(executable) || json_string_length(executable) == 0 || json_string_length(executable) > 1024) {
+    if (!json_is_string(executable) || json_string_length(executable) == 0 ||
+        json_string_length(executable) > 1024) {
         snprintf(error, size, "executable: expected an absolute path or a name");
         return false;
     }
     exec->timeout_ms = timeout == NULL ? TIMEOUT_MS : json_integer_value(timeout);
-    if (timeout != NULL && (!json_is_integer(timeout) || exec->timeout_ms < 100 || exec->timeout_ms > 60000)) {
+    if (timeout != NULL &&
+        (!json_is_integer(timeout) || exec->timeout_ms < 100 || exec->timeout_ms > 60000)) {
         snprintf(error, size, "timeout_ms: expected an integer from 100 to 60000");
         return false;
     }
@@ -92,11 +96,11 @@ static json_t *typed_data_json(const char *text)
 {
     json_t *typed = text == NULL ? NULL : json_loads(text, 0, NULL);
     const json_t *domain = json_object_get(typed, "domain");
-    json_t *json = json_pack("{s:O,s:O,s:O,s:O,s:O,s:s}", "verifying_contract",
-                             json_object_get(domain, "verifyingContract"), "domain_chain_id",
-                             json_object_get(domain, "chainId"), "primary_type", json_object_get(typed, "primaryType"),
-                             "domain_name", json_object_get(domain, "name"), "domain_version",
-                             json_object_get(domain, "version"), "raw_json", text);
+    json_t *json = json_pack(
+        "{s:O,s:O,s:O,s:O,s:O,s:s}", "verifying_contract", json_object_get(domain, "verifyingContract"),
+        "domain_chain_id", json_object_get(domain, "chainId"), "primary_type",
+        json_object_get(typed, "primaryType"), "domain_name", json_object_get(domain, "name"),
+        "domain_version", json_object_get(domain, "version"), "raw_json", text);
     json_decref(typed);
     return json;
 }
@@ -113,10 +117,10 @@ static char *context_text(const struct exec *exec, const struct aegis_payment *p
     json_t *typed = typed_data_json(typed_data);
     if (typed == NULL)
         return NULL;
-    json_t *context = json_pack("{s:s,s:s,s:s,s:{s:s},s:o,s:o,s:s}", "chain_id", payment->network, "wallet_id",
-                                payment->wallet, "api_key_id", payment->agent, "transaction", "raw_hex", "",
-                                "typed_data", typed, "spending", spending_json(payment, spent), "timestamp",
-                                timestamp);
+    json_t *context =
+        json_pack("{s:s,s:s,s:s,s:{s:s},s:o,s:o,s:s}", "chain_id", payment->network, "wallet_id",
+                  payment->wallet, "api_key_id", payment->agent, "transaction", "raw_hex", "", "typed_data",
+                  typed, "spending", spending_json(payment, spent), "timestamp", timestamp);
     if (exec->config != NULL)
         json_object_set(context, "policy_config", exec->config);
     char *text = json_dumps(context, JSON_COMPACT | JSON_SORT_KEYS);
@@ -124,7 +128,8 @@ static char *context_text(const struct exec *exec, const struct aegis_payment *p
     return text;
 }
 
-static void deny(struct aegis_decision *decision, enum aegis_verdict verdict, const char *code, const char *reason)
+static void deny(struct aegis_decision *decision, enum aegis_verdict verdict, const char *code,
+                 const char *reason)
 {
     decision->verdict = verdict;
     snprintf(decision->code, sizeof(decision->code), "%s", code);
@@ -139,7 +144,8 @@ static void judge_answer(const struct aegis_run *run, struct aegis_decision *dec
         if (run->status < 0)
             snprintf(reason, sizeof(reason), "the executable failed: %.180s", run->error);
         else
-            snprintf(reason, sizeof(reason), "the executable exited with status %d: %.160s", run->status, run->error);
+            snprintf(reason, sizeof(reason), "the executable exited with status %d: %.160s", run->status,
+                     run->error);
         deny(decision, AEGIS_ERROR, "executable_failed", reason);
         return;
     }
@@ -147,18 +153,20 @@ static void judge_answer(const struct aegis_run *run, struct aegis_decision *dec
     const json_t *allow = json_object_get(answer, "allow");
     const json_t *why = json_object_get(answer, "reason");
     if (!json_is_boolean(allow) || (why != NULL && !json_is_string(why) && !json_is_null(why))) {
-        deny(decision, AEGIS_ERROR, "executable_failed", "the executable did not answer {\"allow\": true or false}");
+        deny(decision, AEGIS_ERROR, "executable_failed",
+             "the executable did not answer {\"allow\": true or false}");
     } else if (json_is_true(allow)) {
         decision->verdict = AEGIS_ALLOW;
     } else {
-        snprintf(reason, sizeof(reason), "%.240s", json_is_string(why) ? json_string_value(why) : "denied by executable");
+        snprintf(reason, sizeof(reason), "%.240s",
+                 json_is_string(why) ? json_string_value(why) : "denied by executable");
         deny(decision, AEGIS_DENY, "executable_denied", reason);
     }
     json_decref(answer);
 }
 
-static void exec_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                               struct aegis_decision *decision)
+static void exec_check_payment(void *policy, const struct aegis_payment *payment,
+                               const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct exec *exec = policy;
     struct aegis_spent spent;

@@ -1,5 +1,5 @@
-/* guard: who may be paid, where and how. Lists of addresses per chain, of hosts and of methods; blocked ones win over
- * everything that is allowed. */
+/* guard: who may be paid, where and how. Lists of addresses per chain, of hosts and of methods; blocked ones
+ * win over everything that is allowed. */
 #include <aegis/plugin.h>
 
 #include <ctype.h>
@@ -8,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* For how long a verdict about a request may be kept. What it depends on changes only with the configuration. */
+/* For how long a verdict about a request may be kept. What it depends on changes only with the configuration.
+ */
 #define CACHE_MS 60000
 
 enum mode { ALLOWLIST, BLOCKLIST };
@@ -32,8 +33,8 @@ static bool refuse(char *error, size_t size, const char *where, const char *expe
     return false;
 }
 
-/* 0x and 40 hex digits; or, for the other families of chains, one word of letters and digits. Digits that lost their
- * 0x would stand for nobody, so they are no address. */
+/* 0x and 40 hex digits; or, for the other families of chains, one word of letters and digits. Digits that
+ * lost their 0x would stand for nobody, so they are no address. */
 static bool address_good(const char *text, bool hex_only)
 {
     size_t length = strlen(text);
@@ -57,7 +58,8 @@ static bool addresses_good(const json_t *list, const char *where, bool hex_only,
     char place[128];
     if (!json_is_array(list))
         return refuse(error, size, where, "an array of addresses");
-    json_array_foreach ((json_t *)list, index, address) {
+    json_array_foreach((json_t *)list, index, address)
+    {
         snprintf(place, sizeof(place), "%.90s[%zu]", where, index);
         if (!json_is_string(address) || !address_good(json_string_value(address), hex_only))
             return refuse(error, size, place, "an address, such as 0x and 40 hex digits");
@@ -84,7 +86,8 @@ static bool read_addresses(const json_t *config, struct guard *guard, char *erro
         return true;
     if (!json_is_object(addresses))
         return refuse(error, size, "addresses", "an object of chain: [address, ...]");
-    json_object_foreach (addresses, chain, list) {
+    json_object_foreach(addresses, chain, list)
+    {
         snprintf(where, sizeof(where), "addresses[\"%.64s\"]", chain);
         if (!chain_good(chain))
             return refuse(error, size, where, "a chain such as eip155:8453, eip155:* or *");
@@ -117,7 +120,8 @@ static bool read_texts(const json_t *parent, const char *field, const char *wher
         return true;
     if (!json_is_array(list))
         return refuse(error, size, where, "an array of texts");
-    json_array_foreach (list, index, text) {
+    json_array_foreach(list, index, text)
+    {
         if (!json_is_string(text) || json_string_length(text) == 0)
             return refuse(error, size, where, "an array of texts that are not empty");
     }
@@ -133,15 +137,17 @@ static bool host_patterns(json_t **list, const char *where, char *error, size_t 
     if (*list == NULL)
         return true;
     lowered = json_array();
-    json_array_foreach (*list, index, text) {
+    json_array_foreach(*list, index, text)
+    {
         char pattern[300];
         const char *from = json_string_value(text);
         if (strlen(from) >= sizeof(pattern) || strpbrk(from, "/@? ") != NULL ||
             (strchr(from, '*') != NULL && strcmp(from, "*") != 0 && strncmp(from, "*.", 2) != 0) ||
             strchr(from + 1, '*') != NULL) {
             json_decref(lowered);
-            return refuse(error, size, where, "hosts such as api.example.com, api.example.com:8443, .example.com, "
-                                              "*.example.com or *");
+            return refuse(error, size, where,
+                          "hosts such as api.example.com, api.example.com:8443, .example.com, "
+                          "*.example.com or *");
         }
         for (size_t i = 0; i <= strlen(from); i++)
             pattern[i] = (char)tolower((unsigned char)from[i]);
@@ -152,11 +158,13 @@ static bool host_patterns(json_t **list, const char *where, char *error, size_t 
     return true;
 }
 
-static bool known_fields(const json_t *object, const char *const *fields, const char *where, char *error, size_t size)
+static bool known_fields(const json_t *object, const char *const *fields, const char *where, char *error,
+                         size_t size)
 {
     const char *field;
     json_t *value;
-    json_object_foreach ((json_t *)object, field, value) {
+    json_object_foreach((json_t *)object, field, value)
+    {
         size_t i = 0;
         while (fields[i] != NULL && strcmp(field, fields[i]) != 0)
             i++;
@@ -185,9 +193,8 @@ static bool read_hosts(const json_t *config, struct guard *guard, char *error, s
 
 static bool read_config(const json_t *config, struct guard *guard, char *error, size_t size)
 {
-    static const char *const fields[] = {"mode",  "addresses", "blockAddresses",
-                                         "hosts", "methods",   "knownAssetsOnly",
-                                         NULL};
+    static const char *const fields[] = {
+        "mode", "addresses", "blockAddresses", "hosts", "methods", "knownAssetsOnly", NULL};
     const json_t *known = json_object_get(config, "knownAssetsOnly");
     json_t *blocked = json_object_get(config, "blockAddresses");
     if (!known_fields(config, fields, "", error, size) || !read_addresses(config, guard, error, size) ||
@@ -247,7 +254,8 @@ static bool listed(const json_t *list, const char *address)
 {
     size_t index;
     json_t *element;
-    json_array_foreach ((json_t *)list, index, element) {
+    json_array_foreach((json_t *)list, index, element)
+    {
         if (address_equal(json_string_value(element), address))
             return true;
     }
@@ -258,17 +266,19 @@ static bool listed_for_chain(const json_t *addresses, const char *network, const
 {
     const char *chain;
     json_t *list;
-    json_object_foreach ((json_t *)addresses, chain, list) {
+    json_object_foreach((json_t *)addresses, chain, list)
+    {
         size_t length = strlen(chain);
-        bool applies = chain[length - 1] == '*' ? strncmp(chain, network, length - 1) == 0
-                                                : strcmp(chain, network) == 0;
+        bool applies =
+            chain[length - 1] == '*' ? strncmp(chain, network, length - 1) == 0 : strcmp(chain, network) == 0;
         if (applies && listed(list, address))
             return true;
     }
     return false;
 }
 
-/* Where the port begins in `host` or a pattern; its end when there is none. [::1]:80 has its colons in brackets. */
+/* Where the port begins in `host` or a pattern; its end when there is none. [::1]:80 has its colons in
+ * brackets. */
 static size_t name_length(const char *host)
 {
     const char *bracket = strchr(host, ']');
@@ -282,8 +292,8 @@ static size_t trimmed(const char *name, size_t length)
     return length > 1 && name[length - 1] == '.' ? length - 1 : length;
 }
 
-/* A pattern without a port stands for every port. `.example.com`: the domain and what is under it; `*.example.com`:
- * only what is under it. */
+/* A pattern without a port stands for every port. `.example.com`: the domain and what is under it;
+ * `*.example.com`: only what is under it. */
 static bool host_matches(const char *pattern, const char *host)
 {
     size_t pattern_end = name_length(pattern), host_end = name_length(host);
@@ -297,7 +307,8 @@ static bool host_matches(const char *pattern, const char *host)
     if (pattern[0] == '.' || pattern[0] == '*') {
         const char *suffix = pattern[0] == '*' ? pattern + 1 : pattern;
         size_t suffix_length = wanted - (size_t)(suffix - pattern);
-        return length > suffix_length && strncasecmp(host + length - suffix_length, suffix, suffix_length) == 0;
+        return length > suffix_length &&
+               strncasecmp(host + length - suffix_length, suffix, suffix_length) == 0;
     }
     return length == wanted && strncasecmp(pattern, host, length) == 0;
 }
@@ -306,7 +317,8 @@ static bool host_listed(const json_t *patterns, const char *host)
 {
     size_t index;
     json_t *pattern;
-    json_array_foreach ((json_t *)patterns, index, pattern) {
+    json_array_foreach((json_t *)patterns, index, pattern)
+    {
         if (host_matches(json_string_value(pattern), host))
             return true;
     }
@@ -328,15 +340,16 @@ static bool method_passes(const struct guard *guard, const char *method, struct 
     json_t *allowed;
     if (guard->methods == NULL)
         return true;
-    json_array_foreach (guard->methods, index, allowed) {
+    json_array_foreach(guard->methods, index, allowed)
+    {
         if (strcmp(json_string_value(allowed), method) == 0)
             return true;
     }
     return deny(decision, "method_not_allowed", "the method is not on the list of allowed methods", method);
 }
 
-static void guard_check_request(void *policy, const struct aegis_request *request, const struct aegis_host *host,
-                                struct aegis_decision *decision)
+static void guard_check_request(void *policy, const struct aegis_request *request,
+                                const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct guard *guard = policy;
     (void)host;
@@ -358,8 +371,8 @@ static bool payee_passes(const struct guard *guard, const struct aegis_payment *
     return true;
 }
 
-static void guard_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                                struct aegis_decision *decision)
+static void guard_check_payment(void *policy, const struct aegis_payment *payment,
+                                const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct guard *guard = policy;
     (void)host;
@@ -375,8 +388,8 @@ static void guard_check_payment(void *policy, const struct aegis_payment *paymen
 }
 
 /* Who pays us is measured by the lists of the blocked only: the allowlist says whom we pay. */
-static void guard_check_customer(void *policy, const struct aegis_customer *customer, const struct aegis_host *host,
-                                 struct aegis_decision *decision)
+static void guard_check_customer(void *policy, const struct aegis_customer *customer,
+                                 const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct guard *guard = policy;
     (void)host;
@@ -392,7 +405,8 @@ const struct aegis_policy aegis_policy = {
     .size = sizeof(struct aegis_policy),
     .name = "guard",
     .version = "1.0.0",
-    .summary = "Who may be paid, where and how: lists of addresses per chain, hosts and methods; known assets only.",
+    .summary =
+        "Who may be paid, where and how: lists of addresses per chain, hosts and methods; known assets only.",
     .configuration =
         "mode  text  allowlist or blocklist: what `addresses` are\n"
         "addresses  object  chain (eip155:8453, eip155:* or *): array of payees\n"

@@ -1,4 +1,5 @@
-/* misbehave: does on purpose what a plugin must not do, so that tests can show that the gate survives it. Not installed.
+/* misbehave: does on purpose what a plugin must not do, so that tests can show that the gate survives it. Not
+ * installed.
  *
  * Compiled with MISBEHAVE_SYMBOL, MISBEHAVE_ABI or MISBEHAVE_SIZE it is one that cannot be loaded. */
 #include <aegis/plugin.h>
@@ -128,16 +129,16 @@ static void misbehave(const char *how, const struct aegis_host *host, struct aeg
         leave_nonsense(how, decision);
 }
 
-static void misbehave_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                                    struct aegis_decision *decision)
+static void misbehave_check_payment(void *policy, const struct aegis_payment *payment,
+                                    const struct aegis_host *host, struct aegis_decision *decision)
 {
     (void)payment;
     misbehave(policy, host, decision);
 }
 
 /* A plugin that asks for facts where there are none. */
-static void misbehave_check_request(void *policy, const struct aegis_request *request, const struct aegis_host *host,
-                                    struct aegis_decision *decision)
+static void misbehave_check_request(void *policy, const struct aegis_request *request,
+                                    const struct aegis_host *host, struct aegis_decision *decision)
 {
     (void)request;
     if (strncmp(policy, "request_", 8) == 0)
@@ -152,9 +153,11 @@ const struct aegis_policy MISBEHAVE_SYMBOL = {
     .name = MISBEHAVE_NAME,
     .version = "1.0.0",
     .summary = "Does what a plugin must not do.",
-    .configuration = "how  text  crash, hang, exit, allocate, nonsense, unterminated, not_utf8, negative, silent, ask_forever,\n"
-                     "  flood, bad_scope, bad_key, huge_state, revoke, open_crash, open_fails_silently; request_...: in "
-                     "check_request",
+    .configuration =
+        "how  text  crash, hang, exit, allocate, nonsense, unterminated, not_utf8, negative, silent, "
+        "ask_forever,\n"
+        "  flood, bad_scope, bad_key, huge_state, revoke, open_crash, open_fails_silently; request_...: in "
+        "check_request",
     .open = misbehave_open,
     .close = free,
     .check_request = misbehave_check_request,

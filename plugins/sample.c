@@ -1,4 +1,5 @@
-/* sample: a host that was never paid before gets at most `first` (whole tokens, an integer) for its first answer. */
+/* sample: a host that was never paid before gets at most `first` (whole tokens, an integer) for its first
+ * answer. */
 #include <aegis/plugin.h>
 
 #include <stdio.h>
@@ -19,8 +20,8 @@ static void *sample_open(const json_t *config, char *error, size_t size)
     return sample;
 }
 
-static void sample_check_payment(void *policy, const struct aegis_payment *payment, const struct aegis_host *host,
-                                 struct aegis_decision *decision)
+static void sample_check_payment(void *policy, const struct aegis_payment *payment,
+                                 const struct aegis_host *host, struct aegis_decision *decision)
 {
     const struct sample *sample = policy;
     struct aegis_spent spent;
@@ -32,7 +33,8 @@ static void sample_check_payment(void *policy, const struct aegis_payment *payme
     }
     decision->verdict = AEGIS_DENY;
     snprintf(decision->code, sizeof(decision->code), "stranger_too_expensive");
-    snprintf(decision->reason, sizeof(decision->reason), "%.100s was never paid before and asks too much", payment->host);
+    snprintf(decision->reason, sizeof(decision->reason), "%.100s was never paid before and asks too much",
+             payment->host);
 }
 
 const struct aegis_policy aegis_policy = {

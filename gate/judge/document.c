@@ -63,7 +63,8 @@ static bool read_rules(struct aegis_document *document, struct aegis_error *erro
         return aegis_error_set(error, "rules: expected an array (it may be empty)");
     size_t index;
     json_t *rule;
-    json_array_foreach ((json_t *)document->rules, index, rule) {
+    json_array_foreach((json_t *)document->rules, index, rule)
+    {
         if (!aegis_rule_check(rule, error))
             return aegis_error_prefix(error, "rules[%zu]", index);
     }
@@ -76,8 +77,10 @@ static bool read_plugin(struct aegis_document *document, struct aegis_error *err
     if (!optional_text(document->json, "plugin", &document->plugin, error))
         return false;
     const char *name = document->plugin;
-    if (name != NULL && (strlen(name) > 64 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name)))
-        return aegis_error_set(error, "plugin: expected the name of a plugin, of lower-case letters, digits, _ and -");
+    if (name != NULL &&
+        (strlen(name) > 64 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name)))
+        return aegis_error_set(
+            error, "plugin: expected the name of a plugin, of lower-case letters, digits, _ and -");
     return true;
 }
 
@@ -108,7 +111,8 @@ static bool read_fields(struct aegis_document *document, struct aegis_error *err
     if (!required_text(json, "id", &document->id, error))
         return false;
     if (!aegis_document_id_valid(document->id))
-        return aegis_error_set(error, "id: expected 1 to %d letters, digits, dots, _ and -", AEGIS_DOCUMENT_ID);
+        return aegis_error_set(error, "id: expected 1 to %d letters, digits, dots, _ and -",
+                               AEGIS_DOCUMENT_ID);
     if (!required_text(json, "name", &document->name, error) || !read_version(document, error))
         return false;
     if (!required_text(json, "created_at", &text, error) || !read_rules(document, error))
@@ -127,7 +131,8 @@ static bool read_hash(struct aegis_document *document, struct aegis_error *error
     size_t length;
     char *canonical = aegis_json_canonical(document->json, &length);
     if (canonical == NULL)
-        return aegis_error_set(error, "has a number that other programs would read differently; write it as a text");
+        return aegis_error_set(error,
+                               "has a number that other programs would read differently; write it as a text");
     aegis_sha256_hex(canonical, length, document->hash);
     free(canonical);
     return true;
@@ -153,10 +158,10 @@ static json_t *from_aegis_format(const char *path, const json_t *json)
         return NULL;
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(file_name(path), formats[i].file) == 0)
-            return json_pack("{s:s,s:s,s:i,s:s,s:[],s:s,s:s,s:O,s:s}", "id", formats[i].id, "name", formats[i].name,
-                             "version", 1, "created_at", "1970-01-01T00:00:00Z", "rules", "plugin",
-                             formats[i].plugin, "executable", AEGIS_DOCUMENT_OWN_EXECUTABLE, "config",
-                             (json_t *)json, "action", "deny");
+            return json_pack("{s:s,s:s,s:i,s:s,s:[],s:s,s:s,s:O,s:s}", "id", formats[i].id, "name",
+                             formats[i].name, "version", 1, "created_at", "1970-01-01T00:00:00Z", "rules",
+                             "plugin", formats[i].plugin, "executable", AEGIS_DOCUMENT_OWN_EXECUTABLE,
+                             "config", (json_t *)json, "action", "deny");
     }
     return NULL;
 }
@@ -189,7 +194,8 @@ bool aegis_document_strict(const struct aegis_document *document, struct aegis_e
 {
     size_t index;
     json_t *rule;
-    json_array_foreach ((json_t *)document->rules, index, rule) {
+    json_array_foreach((json_t *)document->rules, index, rule)
+    {
         if (!aegis_rule_strict(rule, error))
             return aegis_error_prefix(error, "%s: rules[%zu]", document->path, index);
     }

@@ -11,7 +11,8 @@
 
 #define AEGIS_DOCUMENT_ID 100 /* longest id, bytes */
 
-/* The name of our own executable. OWS runs it for its own signatures; here the plugin beside it answers instead. */
+/* The name of our own executable. OWS runs it for its own signatures; here the plugin beside it answers
+ * instead. */
 #define AEGIS_DOCUMENT_OWN_EXECUTABLE "aegis-policy"
 
 struct aegis_document {
@@ -30,10 +31,11 @@ struct aegis_document {
     char hash[AEGIS_HASH_HEX]; /* SHA-256 of the canonical document */
 };
 
-/* Reads a document. A rule of a type that is not known here stays in it, and denies when it is evaluated; everything
- * else that OWS would refuse is refused, as `PATH: FIELD: ...`. Unknown fields are ignored, as OWS does. When the last
- * part of `path` is budget-config.json, guard-config.json or deadswitch-config.json and `json` has no id, it is read as
- * Aegis's own format and becomes the document aegis-budget, aegis-guard or aegis-deadswitch. `json` is copied. */
+/* Reads a document. A rule of a type that is not known here stays in it, and denies when it is evaluated;
+ * everything else that OWS would refuse is refused, as `PATH: FIELD: ...`. Unknown fields are ignored, as OWS
+ * does. When the last part of `path` is budget-config.json, guard-config.json or deadswitch-config.json and
+ * `json` has no id, it is read as Aegis's own format and becomes the document aegis-budget, aegis-guard or
+ * aegis-deadswitch. `json` is copied. */
 struct aegis_document *aegis_document_new(const char *path, const json_t *json, struct aegis_error *error);
 void aegis_document_free(struct aegis_document **document);
 
@@ -43,7 +45,8 @@ bool aegis_document_strict(const struct aegis_document *document, struct aegis_e
 /* Whether `executable` is one that must be run, that is, not ours. */
 bool aegis_document_runs(const struct aegis_document *document);
 
-/* Whether `id` can be the id of a document: 1 to 100 of letters, digits, `.`, `_`, `-`, not beginning with a dot. */
+/* Whether `id` can be the id of a document: 1 to 100 of letters, digits, `.`, `_`, `-`, not beginning with a
+ * dot. */
 bool aegis_document_id_valid(const char *id);
 
 #endif

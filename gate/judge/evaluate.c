@@ -40,7 +40,8 @@ static void failed(struct aegis_decision *decision, const char *code, const char
     snprintf(decision->reason, sizeof(decision->reason), "%s", reason);
 }
 
-/* UTF-8 that ends inside its array. snprintf may have cut a character in two at the end: what is left of it goes. */
+/* UTF-8 that ends inside its array. snprintf may have cut a character in two at the end: what is left of it
+ * goes. */
 static bool text_good(char *text, size_t size)
 {
     size_t length = strnlen(text, size);
@@ -83,8 +84,8 @@ static void decision_check(struct aegis_decision *decision, const struct aegis_s
 }
 
 /* Calls the one check of `plugin` that the operation is about; without one, it has no objection. */
-static void plugin_check(const struct evaluation *evaluation, const struct aegis_policy *plugin, void *instance,
-                         const struct aegis_host *host, struct aegis_decision *decision)
+static void plugin_check(const struct evaluation *evaluation, const struct aegis_policy *plugin,
+                         void *instance, const struct aegis_host *host, struct aegis_decision *decision)
 {
     const json_t *subject = evaluation->question->subject;
     if (evaluation->operation == PAYMENT && plugin->check_payment != NULL) {
@@ -94,8 +95,8 @@ static void plugin_check(const struct evaluation *evaluation, const struct aegis
     } else {
         decision->verdict = AEGIS_ALLOW;
         if (evaluation->operation == TICK && plugin->tick != NULL)
-            plugin->tick(instance, aegis_json_text(subject, "agent", ""), aegis_json_text(subject, "agent_name", ""),
-                         evaluation->question->now, host);
+            plugin->tick(instance, aegis_json_text(subject, "agent", ""),
+                         aegis_json_text(subject, "agent_name", ""), evaluation->question->now, host);
     }
 }
 
@@ -119,8 +120,9 @@ static void policy_ask(const struct evaluation *evaluation, const struct aegis_i
     aegis_services_open(services, &host);
     *decision = (struct aegis_decision){.size = sizeof(*decision), .verdict = AEGIS_ALLOW};
     if (installed->quarantined) {
-        failed(decision, "policy_quarantined",
-               "the policy is in quarantine since its plugin took the judge down; an operator must look at it");
+        failed(
+            decision, "policy_quarantined",
+            "the policy is in quarantine since its plugin took the judge down; an operator must look at it");
         return;
     }
     if (evaluation->operation == PAYMENT)
@@ -129,7 +131,8 @@ static void policy_ask(const struct evaluation *evaluation, const struct aegis_i
         plugin_ask(evaluation, installed, installed->plugin, installed->instance, services, &host, decision);
     if (decision->verdict == AEGIS_ALLOW && !services->waiting && installed->runner != NULL &&
         evaluation->operation == PAYMENT)
-        plugin_ask(evaluation, installed, installed->runner, installed->runner_instance, services, &host, decision);
+        plugin_ask(evaluation, installed, installed->runner, installed->runner_instance, services, &host,
+                   decision);
 }
 
 static void set_text(json_t *row, const char *name, char *text, size_t size)
@@ -141,9 +144,9 @@ static void set_text(json_t *row, const char *name, char *text, size_t size)
 static json_t *row_new(const char *id, const struct aegis_document *document, struct aegis_decision *decision,
                        const struct aegis_services *services)
 {
-    json_t *row = json_pack("{s:s,s:I,s:s,s:s}", "policy", id, "version",
-                            (json_int_t)(document == NULL ? 0 : document->version), "hash",
-                            document == NULL ? "" : document->hash, "verdict", aegis_verdict_text(decision->verdict));
+    json_t *row = json_pack(
+        "{s:s,s:I,s:s,s:s}", "policy", id, "version", (json_int_t)(document == NULL ? 0 : document->version),
+        "hash", document == NULL ? "" : document->hash, "verdict", aegis_verdict_text(decision->verdict));
     if (decision->verdict != AEGIS_ALLOW) {
         set_text(row, "code", decision->code, sizeof(decision->code));
         set_text(row, "reason", decision->reason, sizeof(decision->reason));
@@ -164,15 +167,16 @@ static bool effect_counts(const struct evaluation *evaluation, const json_t *eff
     const char *policy = aegis_json_text(effect, "policy", "");
     size_t index;
     json_t *row;
-    json_array_foreach (evaluation->out->verdicts, index, row) {
+    json_array_foreach(evaluation->out->verdicts, index, row)
+    {
         if (strcmp(aegis_json_text(row, "policy", ""), policy) == 0)
             return strcmp(aegis_json_text(row, "verdict", ""), evaluation->out->verdict) == 0;
     }
     return false;
 }
 
-/* An allow carries everybody's effects, a refusal those of the one who refused: what the others wanted to happen
- * because of a payment does not happen, for there is none. */
+/* An allow carries everybody's effects, a refusal those of the one who refused: what the others wanted to
+ * happen because of a payment does not happen, for there is none. */
 static void effects_filter(struct evaluation *evaluation)
 {
     json_t *effects = evaluation->out->effects;
@@ -208,7 +212,8 @@ static enum aegis_verdict policy_judge(struct evaluation *evaluation, const char
     if (services.waiting && services.failure[0] == '\0') {
         decision.verdict = AEGIS_ALLOW;
     } else {
-        json_array_append_new(evaluation->out->verdicts, row_new(id, installed->document, &decision, &services));
+        json_array_append_new(evaluation->out->verdicts,
+                              row_new(id, installed->document, &decision, &services));
         if (decision.verdict != AEGIS_ERROR)
             json_array_extend(evaluation->out->effects, services.effects);
     }
@@ -226,15 +231,16 @@ static bool asked_already(const json_t *ids, size_t index)
     return false;
 }
 
-/* A denial ends it; a hold does not, for nobody should be asked to approve what is denied anyway. A tick is each
- * policy's own business. */
+/* A denial ends it; a hold does not, for nobody should be asked to approve what is denied anyway. A tick is
+ * each policy's own business. */
 static void judge_all(struct evaluation *evaluation)
 {
     const struct aegis_question *question = evaluation->question;
     enum aegis_verdict whole = AEGIS_ALLOW;
     size_t index;
     json_t *id;
-    json_array_foreach ((json_t *)question->policies, index, id) {
+    json_array_foreach((json_t *)question->policies, index, id)
+    {
         if (asked_already(question->policies, index))
             continue;
         enum aegis_verdict verdict = policy_judge(evaluation, json_string_value(id));
@@ -275,7 +281,8 @@ static bool ids_good(const json_t *ids, struct aegis_error *error)
 {
     size_t index;
     json_t *id;
-    json_array_foreach ((json_t *)ids, index, id) {
+    json_array_foreach((json_t *)ids, index, id)
+    {
         const char *text = json_string_value(id);
         if (text == NULL || strlen(text) > AEGIS_DOCUMENT_ID)
             return aegis_error_set(error, "policies[%zu]: expected the id of a policy", index);
@@ -312,7 +319,8 @@ const json_t *aegis_evaluation_refusal(const json_t *verdicts)
     const json_t *held = NULL;
     size_t index;
     json_t *row;
-    json_array_foreach ((json_t *)verdicts, index, row) {
+    json_array_foreach((json_t *)verdicts, index, row)
+    {
         const char *verdict = aegis_json_text(row, "verdict", "error");
         if (strcmp(verdict, "deny") == 0 || strcmp(verdict, "error") == 0)
             return row;
@@ -327,9 +335,11 @@ void aegis_evaluate_recall(const json_t *verdicts, json_t *facts)
     size_t index;
     json_t *row, *answer;
     const char *executable;
-    json_array_foreach ((json_t *)verdicts, index, row) {
+    json_array_foreach((json_t *)verdicts, index, row)
+    {
         const char *policy = aegis_json_text(row, "policy", "");
-        json_object_foreach (json_object_get(row, "run"), executable, answer) {
+        json_object_foreach(json_object_get(row, "run"), executable, answer)
+        {
             char *query = aegis_format("run/%s/%s", policy, executable);
             json_object_set(facts, query, answer);
             free(query);
@@ -358,14 +368,16 @@ void aegis_evaluate_request(const struct aegis_policies *policies, const json_t 
     *out = (struct aegis_request_verdict){.verdict = "allow", .cache_ms = INT64_MAX};
     size_t index;
     json_t *id;
-    json_array_foreach ((json_t *)ids, index, id) {
+    json_array_foreach((json_t *)ids, index, id)
+    {
         const char *text = json_string_value(id) == NULL ? "" : json_string_value(id);
         struct aegis_decision decision;
         const struct aegis_installed *installed = aegis_policies_find(policies, text);
         if (installed == NULL)
             failed(&decision, "policy_unknown", "the policy is attached, but its document is not loaded");
         else if (installed->quarantined)
-            failed(&decision, "policy_quarantined", "the policy is in quarantine; an operator must look at it");
+            failed(&decision, "policy_quarantined",
+                   "the policy is in quarantine; an operator must look at it");
         else if (installed->plugin == NULL || installed->plugin->check_request == NULL)
             continue;
         else
@@ -388,7 +400,8 @@ void aegis_evaluate_observe(const struct aegis_policies *policies, const json_t 
 {
     size_t index;
     json_t *id;
-    json_array_foreach ((json_t *)ids, index, id) {
+    json_array_foreach((json_t *)ids, index, id)
+    {
         const struct aegis_installed *installed =
             json_is_string(id) ? aegis_policies_find(policies, json_string_value(id)) : NULL;
         if (installed == NULL || installed->plugin == NULL || installed->plugin->observe == NULL)

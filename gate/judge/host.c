@@ -64,12 +64,15 @@ static char *plugin_file(const struct aegis_plugins *plugins, const char *name, 
     json_t *folder;
     struct stat status;
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name) || *name == '\0') {
-        aegis_error_set(error, "plugin \"%.60s\": expected a name of lower-case letters, digits, _ and -", name);
+        aegis_error_set(error, "plugin \"%.60s\": expected a name of lower-case letters, digits, _ and -",
+                        name);
         return NULL;
     }
-    json_array_foreach (plugins->folders, index, folder) {
+    json_array_foreach(plugins->folders, index, folder)
+    {
         char *file = aegis_format("%s/%s.so", json_string_value(folder), name);
-        if (stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        if (stat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+            (status.st_mode & (S_IWGRP | S_IWOTH)) == 0)
             return file;
         if (errno != ENOENT || stat(file, &status) == 0) {
             aegis_error_set(error, "%s: expected a regular file that only its owner can write", file);
@@ -93,14 +96,16 @@ static bool text_good(const char *text)
 static bool policy_check(const struct aegis_policy *policy, const char *name, struct aegis_error *error)
 {
     if (policy->abi != AEGIS_PLUGIN_ABI)
-        return aegis_error_set(error, "symbol " SYMBOL ": expected abi %d, found %u", AEGIS_PLUGIN_ABI, policy->abi);
+        return aegis_error_set(error, "symbol " SYMBOL ": expected abi %d, found %u", AEGIS_PLUGIN_ABI,
+                               policy->abi);
     if (policy->size < sizeof(*policy))
-        return aegis_error_set(error, "symbol " SYMBOL ": expected size %zu or more, found %u", sizeof(*policy),
-                               policy->size);
+        return aegis_error_set(error, "symbol " SYMBOL ": expected size %zu or more, found %u",
+                               sizeof(*policy), policy->size);
     if (!text_good(policy->name) || !text_good(policy->version) || !text_good(policy->summary) ||
         !text_good(policy->configuration))
-        return aegis_error_set(error, "symbol " SYMBOL ": expected name, version, summary and configuration, found "
-                                      "one that is missing or not UTF-8");
+        return aegis_error_set(error,
+                               "symbol " SYMBOL ": expected name, version, summary and configuration, found "
+                               "one that is missing or not UTF-8");
     if (strcmp(policy->name, name) != 0)
         return aegis_error_set(error, "symbol " SYMBOL ": expected the name \"%s\", found \"%.60s\"", name,
                                policy->name);
@@ -122,8 +127,8 @@ static bool symbol_whole(const struct aegis_policy *policy, struct aegis_error *
     size_t found = entry->st_size;
     size_t expected = found < ABI_HEAD ? ABI_HEAD : policy->size;
     return found >= expected ||
-           aegis_error_set(error, "symbol " SYMBOL ": expected a struct aegis_policy of %zu bytes, found %zu", expected,
-                           found);
+           aegis_error_set(error, "symbol " SYMBOL ": expected a struct aegis_policy of %zu bytes, found %zu",
+                           expected, found);
 }
 
 static const struct aegis_policy *object_policy(void *object, const char *name, struct aegis_error *error)
@@ -171,8 +176,8 @@ const struct aegis_policy *aegis_plugins_get(struct aegis_plugins *plugins, cons
             return plugin->policy;
     }
     if (plugins->sealed) {
-        aegis_error_set(error, "plugin %s: was not loaded when this process started, and it can open no files now",
-                        name);
+        aegis_error_set(
+            error, "plugin %s: was not loaded when this process started, and it can open no files now", name);
         return NULL;
     }
     char *file = plugin_file(plugins, name, error);
@@ -217,6 +222,5 @@ void aegis_plugins_preload(struct aegis_plugins *plugins)
 {
     size_t index;
     json_t *folder;
-    json_array_foreach (plugins->folders, index, folder)
-        folder_preload(plugins, json_string_value(folder));
+    json_array_foreach(plugins->folders, index, folder) folder_preload(plugins, json_string_value(folder));
 }

@@ -16,13 +16,13 @@ struct aegis_plugins *aegis_plugins_new(const json_t *folders);
 /* Unloads everything; no instance of a plugin may be left. */
 void aegis_plugins_free(struct aegis_plugins **plugins);
 
-/* The plugin NAME.so, loaded the first time that it is asked for. The result lives as long as `plugins`. NULL with
- * `FILE: ...`, and nothing of the file left behind. */
+/* The plugin NAME.so, loaded the first time that it is asked for. The result lives as long as `plugins`. NULL
+ * with `FILE: ...`, and nothing of the file left behind. */
 const struct aegis_policy *aegis_plugins_get(struct aegis_plugins *plugins, const char *name,
                                              struct aegis_error *error);
 
-/* Loads whatever else lies in the folders and can be loaded, so that a later configuration may name it. What cannot is
- * told in the log. */
+/* Loads whatever else lies in the folders and can be loaded, so that a later configuration may name it. What
+ * cannot is told in the log. */
 void aegis_plugins_preload(struct aegis_plugins *plugins);
 
 /* From now on only what is loaded can be got: the process has given up files. */

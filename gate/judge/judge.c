@@ -1,7 +1,8 @@
 /* The judge process.
  *
- * It gives up, once its plugins are loaded: the network, running programs, opening files, looking at other processes, and
- * memory beyond what the configuration grants. What is left is arithmetic on what the keeper sent. */
+ * It gives up, once its plugins are loaded: the network, running programs, opening files, looking at other
+ * processes, and memory beyond what the configuration grants. What is left is arithmetic on what the keeper
+ * sent. */
 #include "gate/judge/judge.h"
 
 #include <stdio.h>
@@ -94,9 +95,9 @@ static void answer_failure(struct judge *judge, json_int_t id, const char *reaso
 {
     aegis_log(AEGIS_LOG_WARNING, "a question could not be judged: %s", reason);
     aegis_channel_send(judge->keeper, &aegis_message_verdict,
-                       json_pack("{s:I,s:s,s:[{s:s,s:i,s:s,s:s,s:s,s:s,s:[]}],s:[]}", "id", id, "verdict", "error",
-                                 "verdicts", "policy", "", "version", 0, "hash", "", "verdict", "error", "code",
-                                 "policy_failed", "reason", reason, "facts", "effects"));
+                       json_pack("{s:I,s:s,s:[{s:s,s:i,s:s,s:s,s:s,s:s,s:[]}],s:[]}", "id", id, "verdict",
+                                 "error", "verdicts", "policy", "", "version", 0, "hash", "", "verdict",
+                                 "error", "code", "policy_failed", "reason", reason, "facts", "effects"));
 }
 
 /* ---- executables ---- */
@@ -105,8 +106,8 @@ static void errand_done(struct errand *errand, int64_t status, const char *outpu
 {
     struct waiting *waiting = errand->waiting;
     json_object_set_new(waiting->facts, errand->query,
-                        json_pack("{s:s,s:I,s:s,s:s}", "input", errand->input_hash, "status", (json_int_t)status,
-                                  "output", output, "error", error));
+                        json_pack("{s:s,s:I,s:s,s:s}", "input", errand->input_hash, "status",
+                                  (json_int_t)status, "output", output, "error", error));
     free(errand->query);
     free(errand->input_hash);
     free(errand);
@@ -128,9 +129,9 @@ static void errand_send(struct waiting *waiting, const json_t *run)
     errand->query = aegis_strdup(aegis_json_text(run, "query", ""));
     errand->input_hash = aegis_strdup(aegis_json_text(run, "input_hash", ""));
     uint64_t id = aegis_parking_put(judge->runs, errand);
-    json_t *body = json_pack("{s:I,s:O,s:O,s:O}", "id", (json_int_t)id, "executable",
-                             json_object_get(run, "executable"), "input", json_object_get(run, "input"), "timeout_ms",
-                             json_object_get(run, "timeout_ms"));
+    json_t *body =
+        json_pack("{s:I,s:O,s:O,s:O}", "id", (json_int_t)id, "executable", json_object_get(run, "executable"),
+                  "input", json_object_get(run, "input"), "timeout_ms", json_object_get(run, "timeout_ms"));
     if (judge->runner != NULL && aegis_channel_send(judge->runner, &aegis_message_run, body))
         return;
     if (judge->runner == NULL)
@@ -139,14 +140,14 @@ static void errand_send(struct waiting *waiting, const json_t *run)
     errand_done(errand, -1, "", "the runner is not there");
 }
 
-/* One outstanding more than there are, so that an errand that fails at once does not end the question under our feet. */
+/* One outstanding more than there are, so that an errand that fails at once does not end the question under
+ * our feet. */
 static void errands_send(struct waiting *waiting, const json_t *runs)
 {
     size_t index;
     json_t *run;
     waiting->outstanding = json_array_size(runs) + 1;
-    json_array_foreach ((json_t *)runs, index, run)
-        errand_send(waiting, run);
+    json_array_foreach((json_t *)runs, index, run) errand_send(waiting, run);
     if (--waiting->outstanding == 0)
         question_go_on(waiting);
 }
@@ -231,8 +232,8 @@ static void keeper_observe(struct aegis_channel *channel, const json_t *message,
     struct aegis_payment payment;
     if (fd >= 0)
         close(fd);
-    if (!aegis_subject_payment(json_object_get(message, "subject"), aegis_json_integer(message, "now", 0), &payment,
-                               &error)) {
+    if (!aegis_subject_payment(json_object_get(message, "subject"), aegis_json_integer(message, "now", 0),
+                               &payment, &error)) {
         aegis_channel_reject(channel, "%s", error.text);
         return;
     }
@@ -270,8 +271,8 @@ static void worker_check(struct aegis_channel *channel, const json_t *message, i
         .now = aegis_clock_now(),
     };
     aegis_evaluate_request(judge->policies, json_object_get(message, "policies"), &request, &verdict);
-    json_t *body = json_pack("{s:I,s:s,s:I}", "id", (json_int_t)aegis_json_integer(message, "id", 0), "verdict",
-                             verdict.verdict, "cache_ms", (json_int_t)verdict.cache_ms);
+    json_t *body = json_pack("{s:I,s:s,s:I}", "id", (json_int_t)aegis_json_integer(message, "id", 0),
+                             "verdict", verdict.verdict, "cache_ms", (json_int_t)verdict.cache_ms);
     if (verdict.policy[0] != '\0')
         json_object_set_new(body, "policy", json_string(verdict.policy));
     if (verdict.code[0] != '\0')
@@ -331,8 +332,8 @@ static void peer_closed(struct aegis_channel *channel, const char *reason, void 
         runner_gone(judge);
 }
 
-static struct aegis_channel *peer_open(struct judge *judge, struct aegis_channel **slot, const char *name, int fd,
-                                       const struct aegis_channel_rule *rules)
+static struct aegis_channel *peer_open(struct judge *judge, struct aegis_channel **slot, const char *name,
+                                       int fd, const struct aegis_channel_rule *rules)
 {
     struct aegis_channel_options options = {
         .peer = name,
@@ -379,9 +380,9 @@ static bool judge_configure(struct aegis_process *process, const json_t *config,
                             void *context)
 {
     static const struct aegis_json_field fields[] = {
-        {"documents", AEGIS_JSON_ARRAY, true, 4096},  {"plugin_path", AEGIS_JSON_ARRAY, true, 64},
-        {"quarantined", AEGIS_JSON_ARRAY, false, 0},  {"memory_bytes", AEGIS_JSON_INTEGER, true, INT64_MAX},
-        {"notepad", AEGIS_JSON_BOOLEAN, false, 0},    {NULL, AEGIS_JSON_ANY, false, 0},
+        {"documents", AEGIS_JSON_ARRAY, true, 4096}, {"plugin_path", AEGIS_JSON_ARRAY, true, 64},
+        {"quarantined", AEGIS_JSON_ARRAY, false, 0}, {"memory_bytes", AEGIS_JSON_INTEGER, true, INT64_MAX},
+        {"notepad", AEGIS_JSON_BOOLEAN, false, 0},   {NULL, AEGIS_JSON_ANY, false, 0},
     };
     struct judge *judge = context;
     if (!aegis_json_check(config, fields, error))
@@ -403,12 +404,12 @@ static bool judge_configure(struct aegis_process *process, const json_t *config,
     aegis_policies_free(&judge->policies);
     judge->policies = policies;
     keeper_tell(judge);
-    aegis_log(AEGIS_LOG_INFO, "%zu policies are in force", aegis_policies_count(policies));
+    aegis_log(AEGIS_LOG_INFO, "policies in force: %zu", aegis_policies_count(policies));
     return true;
 }
 
-/* What plugins may take comes on top of what the process takes without them. A sanitizer maps terabytes it never uses,
- * so that there is no limit then. */
+/* What plugins may take comes on top of what the process takes without them. A sanitizer maps terabytes it
+ * never uses, so that there is no limit then. */
 static bool memory_limit(int64_t bytes, struct aegis_error *error)
 {
 #if defined(AEGIS_SANITIZED) || defined(__SANITIZE_ADDRESS__)
@@ -441,7 +442,8 @@ static void judge_listen(struct aegis_process *process, const char *name, int fd
     struct judge *judge = context;
     struct stat status;
     (void)process;
-    if (strcmp(name, "notepad") != 0 || fstat(fd, &status) != 0 || status.st_size < (off_t)sizeof(*judge->pad)) {
+    if (strcmp(name, "notepad") != 0 || fstat(fd, &status) != 0 ||
+        status.st_size < (off_t)sizeof(*judge->pad)) {
         aegis_log(AEGIS_LOG_ERROR, "no descriptor for the judge: %s", name);
     } else {
         void *page = mmap(NULL, sizeof(*judge->pad), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

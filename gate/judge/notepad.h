@@ -1,8 +1,9 @@
-/* The judge's notepad: one page shared with the supervisor, in which the judge writes which policy is being asked, and
- * since when. A plugin that hangs or takes the process down cannot be asked afterwards whose it was; the page can.
+/* The judge's notepad: one page shared with the supervisor, in which the judge writes which policy is being
+ * asked, and since when. A plugin that hangs or takes the process down cannot be asked afterwards whose it
+ * was; the page can.
  *
- * The judge is the only writer. It may die in the middle of anything, so the reader must expect a torn page: an odd
- * generation, or one that changed while the page was copied. */
+ * The judge is the only writer. It may die in the middle of anything, so the reader must expect a torn page:
+ * an odd generation, or one that changed while the page was copied. */
 #ifndef AEGIS_JUDGE_NOTEPAD_H
 #define AEGIS_JUDGE_NOTEPAD_H
 
@@ -14,9 +15,9 @@
 #define AEGIS_NOTEPAD_POLICY 128
 
 struct aegis_notepad {
-    _Atomic uint64_t generation;        /* odd while it is being written */
-    int64_t since_boot_ms;              /* aegis_clock_boot() at which the plugin was entered; 0: none is running */
-    char policy[AEGIS_NOTEPAD_POLICY];  /* id of the policy document whose plugin is running, or "" */
+    _Atomic uint64_t generation; /* odd while it is being written */
+    int64_t since_boot_ms;       /* aegis_clock_boot() at which the plugin was entered; 0: none is running */
+    char policy[AEGIS_NOTEPAD_POLICY]; /* id of the policy document whose plugin is running, or "" */
 };
 
 /* Entering (`policy`, now) and leaving ("", 0) a plugin. `pad` may be NULL. */
@@ -32,8 +33,9 @@ static inline void aegis_notepad_write(struct aegis_notepad *pad, const char *po
     atomic_store(&pad->generation, generation + 1);
 }
 
-/* Copies what stands there into `policy` and *since_boot_ms. False when no plugin is running, or the page stayed torn.
- * A judge that died inside the write leaves it torn for good: then the text is copied all the same. */
+/* Copies what stands there into `policy` and *since_boot_ms. False when no plugin is running, or the page
+ * stayed torn. A judge that died inside the write leaves it torn for good: then the text is copied all the
+ * same. */
 static inline bool aegis_notepad_read(const struct aegis_notepad *pad, char policy[AEGIS_NOTEPAD_POLICY],
                                       int64_t *since_boot_ms)
 {

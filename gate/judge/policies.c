@@ -27,9 +27,9 @@ static void *instance_open(const struct aegis_policies *policies, const struct a
     json_decref(none);
     reason[sizeof(reason) - 1] = '\0';
     if (instance == NULL)
-        aegis_error_set(error, "%s: config: %s", document->path,
-                        *reason != '\0' && aegis_utf8_valid(reason, strlen(reason)) ? reason
-                                                                                   : "refused by the plugin");
+        aegis_error_set(
+            error, "%s: config: %s", document->path,
+            *reason != '\0' && aegis_utf8_valid(reason, strlen(reason)) ? reason : "refused by the plugin");
     return instance;
 }
 
@@ -58,8 +58,8 @@ static bool install_runner(struct aegis_policies *policies, struct aegis_install
     installed->runner = aegis_plugins_get(plugins, RUNNER, error);
     if (installed->runner == NULL)
         return aegis_error_prefix(error, "%s: executable", document->path);
-    json_t *config = json_pack("{s:s,s:O*}", "executable", document->executable, "config",
-                               (json_t *)document->config);
+    json_t *config =
+        json_pack("{s:s,s:O*}", "executable", document->executable, "config", (json_t *)document->config);
     installed->runner_instance = instance_open(policies, document, installed->runner, config, error);
     json_decref(config);
     return installed->runner_instance != NULL;
@@ -77,7 +77,8 @@ static bool install(struct aegis_policies *policies, const json_t *entry, const 
         return false;
     const struct aegis_installed *other = aegis_policies_find(policies, document->id);
     if (other != NULL) {
-        aegis_error_set(error, "%s: id: \"%s\" is also the id of %s", path, document->id, other->document->path);
+        aegis_error_set(error, "%s: id: \"%s\" is also the id of %s", path, document->id,
+                        other->document->path);
         aegis_document_free(&document);
         return false;
     }
@@ -85,7 +86,8 @@ static bool install(struct aegis_policies *policies, const json_t *entry, const 
     installed->document = document;
     size_t index;
     json_t *id;
-    json_array_foreach ((json_t *)quarantined, index, id) {
+    json_array_foreach((json_t *)quarantined, index, id)
+    {
         if (strcmp(json_string_value(id), document->id) == 0)
             installed->quarantined = true;
     }
@@ -102,7 +104,8 @@ struct aegis_policies *aegis_policies_new(const json_t *documents, const json_t 
     policies->pad = pad;
     size_t index;
     json_t *entry;
-    json_array_foreach ((json_t *)documents, index, entry) {
+    json_array_foreach((json_t *)documents, index, entry)
+    {
         if (!install(policies, entry, quarantined, plugins, error)) {
             aegis_policies_free(&policies);
             return NULL;
@@ -186,9 +189,10 @@ json_t *aegis_policies_describe(const struct aegis_policies *policies)
     for (size_t i = 0; i < policies->count; i++) {
         const struct aegis_installed *installed = &policies->installed[i];
         const struct aegis_document *document = installed->document;
-        json_array_append_new(list, json_pack("{s:s,s:I,s:s,s:O,s:o}", "id", document->id, "version",
-                                              (json_int_t)document->version, "hash", document->hash, "document",
-                                              document->json, "checks", installed_checks(installed)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:I,s:s,s:O,s:o}", "id", document->id, "version",
+                                        (json_int_t)document->version, "hash", document->hash, "document",
+                                        document->json, "checks", installed_checks(installed)));
     }
     return list;
 }

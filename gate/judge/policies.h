@@ -22,9 +22,9 @@ struct aegis_installed {
     bool quarantined;
 };
 
-/* `documents`: array of {path, document}. `quarantined`: array of ids (or NULL) whose plugins are not touched. While a
- * plugin's code runs its policy stands on `pad` (may be NULL; must outlive the policies). All or nothing: NULL with
- * a sentence that names file and field. `plugins` must outlive the result. */
+/* `documents`: array of {path, document}. `quarantined`: array of ids (or NULL) whose plugins are not
+ * touched. While a plugin's code runs its policy stands on `pad` (may be NULL; must outlive the policies).
+ * All or nothing: NULL with a sentence that names file and field. `plugins` must outlive the result. */
 struct aegis_policies *aegis_policies_new(const json_t *documents, const json_t *quarantined,
                                           struct aegis_plugins *plugins, struct aegis_notepad *pad,
                                           struct aegis_error *error);

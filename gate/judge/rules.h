@@ -14,8 +14,9 @@ bool aegis_rule_check(const json_t *rule, struct aegis_error *error);
 /* Whether the type is known and the rule can be met at all. */
 bool aegis_rule_strict(const json_t *rule, struct aegis_error *error);
 
-/* AEGIS_ALLOW, or AEGIS_DENY or AEGIS_ERROR with code and reason, for the first of `rules` that `payment` does not
- * meet. */
-void aegis_rules_judge(const json_t *rules, const struct aegis_payment *payment, struct aegis_decision *decision);
+/* AEGIS_ALLOW, or AEGIS_DENY or AEGIS_ERROR with code and reason, for the first of `rules` that `payment`
+ * does not meet. */
+void aegis_rules_judge(const json_t *rules, const struct aegis_payment *payment,
+                       struct aegis_decision *decision);
 
 #endif

@@ -16,7 +16,8 @@
 /* What one policy may ask and cause in one check. */
 enum { QUERIES = 96, EFFECTS = 32, JSON_BYTES = 8192, INPUT_BYTES = 1 << 20 };
 
-static void fail(struct aegis_services *services, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(struct aegis_services *services, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The first failure is the one that is told. */
 static void fail(struct aegis_services *services, const char *format, ...)
@@ -55,7 +56,8 @@ static bool list_has(const json_t *list, const char *text)
 {
     size_t index;
     json_t *element;
-    json_array_foreach ((json_t *)list, index, element) {
+    json_array_foreach((json_t *)list, index, element)
+    {
         if (strcmp(json_string_value(element), text) == 0)
             return true;
     }
@@ -112,17 +114,19 @@ static bool window_good(const char *window)
     if (window == NULL || strncmp(window, "rolling:", 8) != 0)
         return false;
     aegis_amount seconds;
-    return strlen(window) < 20 && aegis_amount_parse(window + 8, &seconds) && seconds >= 60 && seconds <= 2678400;
+    return strlen(window) < 20 && aegis_amount_parse(window + 8, &seconds) && seconds >= 60 &&
+           seconds <= 2678400;
 }
 
-static bool host_spent(void *context, const char *scope, const char *window, const char *chain, const char *token,
-                       struct aegis_spent *out)
+static bool host_spent(void *context, const char *scope, const char *window, const char *chain,
+                       const char *token, struct aegis_spent *out)
 {
     static const char *const scopes[] = {"agent", "gate", "agent+host", "agent+payee", "host", "payee", NULL};
     struct aegis_services *services = context;
     char query[256];
     if (!one_of(scope, scopes) || !window_good(window) || !part_good(chain, 64) || !part_good(token, 32)) {
-        fail(services, "the plugin asked what was spent in a scope, window, chain or token that there cannot be");
+        fail(services,
+             "the plugin asked what was spent in a scope, window, chain or token that there cannot be");
         return false;
     }
     snprintf(query, sizeof(query), "spent/%s/%s/%s/%s", scope, window, chain, token);
@@ -193,7 +197,8 @@ static bool key_good(struct aegis_services *services, const char *key)
 {
     if (part_good(key, 100))
         return true;
-    fail(services, "the plugin used a key of state that is not 1 to 100 printable ASCII characters without slash");
+    fail(services,
+         "the plugin used a key of state that is not 1 to 100 printable ASCII characters without slash");
     return false;
 }
 
@@ -219,8 +224,8 @@ static const char *host_typed_data(void *context)
     return services->typed_data;
 }
 
-/* An executable is run by another process; what it answered comes back among the facts, bound to the very input that
- * it was given. */
+/* An executable is run by another process; what it answered comes back among the facts, bound to the very
+ * input that it was given. */
 static bool host_run(void *context, const char *executable, const char *input, int64_t timeout_ms,
                      struct aegis_run *out)
 {
@@ -237,9 +242,9 @@ static bool host_run(void *context, const char *executable, const char *input, i
     const json_t *value = json_object_get(services->facts, query);
     if (value == NULL || strcmp(aegis_json_text(value, "input", ""), hash) != 0) {
         services->waiting = true;
-        json_array_append_new(services->runs,
-                              json_pack("{s:s,s:s,s:s,s:s,s:I}", "query", query, "executable", executable, "input",
-                                        input, "input_hash", hash, "timeout_ms", (json_int_t)timeout_ms));
+        json_array_append_new(services->runs, json_pack("{s:s,s:s,s:s,s:s,s:I}", "query", query, "executable",
+                                                        executable, "input", input, "input_hash", hash,
+                                                        "timeout_ms", (json_int_t)timeout_ms));
         free(query);
         return false;
     }
@@ -270,7 +275,8 @@ static bool value_good(struct aegis_services *services, const json_t *value)
     bool good = value == NULL || (canonical != NULL && strlen(canonical) <= JSON_BYTES);
     free(canonical);
     if (!good)
-        fail(services, "the plugin left a value that is larger than %d bytes or has no canonical form", JSON_BYTES);
+        fail(services, "the plugin left a value that is larger than %d bytes or has no canonical form",
+             JSON_BYTES);
     return good;
 }
 
@@ -278,8 +284,8 @@ static void host_state_set(void *context, const char *key, json_t *value)
 {
     struct aegis_services *services = context;
     if (key_good(services, key) && value_good(services, value))
-        effect_add(services, json_pack("{s:s,s:s,s:s,s:O?}", "policy", services->policy, "effect", "state", "key",
-                                       key, "value", value));
+        effect_add(services, json_pack("{s:s,s:s,s:s,s:O?}", "policy", services->policy, "effect", "state",
+                                       "key", key, "value", value));
     json_decref(value);
 }
 
@@ -288,13 +294,15 @@ static void host_notify(void *context, enum aegis_severity severity, const char 
 {
     static const char *const names[] = {"info", "warning", "critical"};
     struct aegis_services *services = context;
-    if ((unsigned)severity >= sizeof(names) / sizeof(names[0]) || kind == NULL || title == NULL || message == NULL ||
-        strnlen(title, 257) > 256 || strnlen(message, 1025) > 1024 || !part_good(kind, 48) ||
-        (once != NULL && strnlen(once, 513) > 512) || (metadata != NULL && !json_is_object(metadata))) {
+    if ((unsigned)severity >= sizeof(names) / sizeof(names[0]) || kind == NULL || title == NULL ||
+        message == NULL || strnlen(title, 257) > 256 || strnlen(message, 1025) > 1024 ||
+        !part_good(kind, 48) || (once != NULL && strnlen(once, 513) > 512) ||
+        (metadata != NULL && !json_is_object(metadata))) {
         fail(services, "the plugin sent a notification that is incomplete or too long");
     } else if (value_good(services, metadata)) {
-        json_t *effect = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "policy", services->policy, "effect", "notice",
-                                   "severity", names[severity], "kind", kind, "title", title, "message", message);
+        json_t *effect =
+            json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "policy", services->policy, "effect", "notice", "severity",
+                      names[severity], "kind", kind, "title", title, "message", message);
         if (effect != NULL)
             json_object_set_new(effect, "metadata", metadata == NULL ? json_object() : json_incref(metadata));
         if (effect != NULL && once != NULL && json_object_set_new(effect, "once", json_string(once)) != 0) {
@@ -312,8 +320,8 @@ static void host_revoke(void *context, const char *reason)
     if (!services->ticking || reason == NULL || strnlen(reason, 257) > 256)
         fail(services, "the plugin wanted to revoke a key outside of tick, or without a reason");
     else
-        effect_add(services, json_pack("{s:s,s:s,s:s}", "policy", services->policy, "effect", "revoke", "reason",
-                                       reason));
+        effect_add(services, json_pack("{s:s,s:s,s:s}", "policy", services->policy, "effect", "revoke",
+                                       "reason", reason));
 }
 
 static void host_log(void *context, const char *message)

@@ -1,5 +1,5 @@
-/* The host as one policy sees it during one check: answers facts from what was sent, notes what was not, collects
- * effects. It believes nothing that a plugin hands it. */
+/* The host as one policy sees it during one check: answers facts from what was sent, notes what was not,
+ * collects effects. It believes nothing that a plugin hands it. */
 #ifndef AEGIS_JUDGE_SERVICES_H
 #define AEGIS_JUDGE_SERVICES_H
 
@@ -9,14 +9,14 @@
 #include "aegis/plugin.h"
 
 struct aegis_services {
-    const char *policy;  /* id of the document */
-    const json_t *facts; /* query -> value; NULL: none are available to this check */
-    json_t *needed;      /* array: queries that were not there, of all policies of a question */
-    json_t *runs;        /* array: executables that must be run */
-    const json_t *subject;               /* of check_payment, else NULL */
+    const char *policy;    /* id of the document */
+    const json_t *facts;   /* query -> value; NULL: none are available to this check */
+    json_t *needed;        /* array: queries that were not there, of all policies of a question */
+    json_t *runs;          /* array: executables that must be run */
+    const json_t *subject; /* of check_payment, else NULL */
     const struct aegis_payment *payment; /* the same, read */
-    bool ticking;        /* revoke is allowed */
-    bool recording;      /* effects count */
+    bool ticking;                        /* revoke is allowed */
+    bool recording;                      /* effects count */
 
     json_t *used;      /* array: queries that this policy asked */
     json_t *ran;       /* object: answers of executables that it was given */

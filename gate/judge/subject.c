@@ -37,7 +37,8 @@ static int64_t integer_of(const json_t *subject, const char *name, const char **
 static const char types_json[] =
     "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"version\",\"type\":\"string\"},"
     "{\"name\":\"chainId\",\"type\":\"uint256\"},{\"name\":\"verifyingContract\",\"type\":\"address\"}],"
-    "\"TransferWithAuthorization\":[{\"name\":\"from\",\"type\":\"address\"},{\"name\":\"to\",\"type\":\"address\"},"
+    "\"TransferWithAuthorization\":[{\"name\":\"from\",\"type\":\"address\"},{\"name\":\"to\",\"type\":"
+    "\"address\"},"
     "{\"name\":\"value\",\"type\":\"uint256\"},{\"name\":\"validAfter\",\"type\":\"uint256\"},"
     "{\"name\":\"validBefore\",\"type\":\"uint256\"},{\"name\":\"nonce\",\"type\":\"bytes32\"}]}";
 
@@ -49,12 +50,12 @@ char *aegis_subject_typed_data(const json_t *subject, const struct aegis_payment
     char value[AEGIS_AMOUNT_TEXT], valid_before[24];
     aegis_network_chain_id(payment->network, &chain_id);
     snprintf(valid_before, sizeof(valid_before), "%" PRId64, payment->valid_before / 1000);
-    json_t *message = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "from", payment->payer, "to", payment->pay_to, "value",
-                                aegis_amount_format(payment->amount, value), "validAfter", "0", "validBefore",
-                                valid_before, "nonce", zero_nonce);
-    json_t *domain = json_pack("{s:s,s:s,s:I,s:s}", "name", aegis_json_text(subject, "domain_name", ""), "version",
-                               aegis_json_text(subject, "domain_version", ""), "chainId", (json_int_t)chain_id,
-                               "verifyingContract", payment->asset);
+    json_t *message = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "from", payment->payer, "to", payment->pay_to,
+                                "value", aegis_amount_format(payment->amount, value), "validAfter", "0",
+                                "validBefore", valid_before, "nonce", zero_nonce);
+    json_t *domain = json_pack("{s:s,s:s,s:I,s:s}", "name", aegis_json_text(subject, "domain_name", ""),
+                               "version", aegis_json_text(subject, "domain_version", ""), "chainId",
+                               (json_int_t)chain_id, "verifyingContract", payment->asset);
     json_t *typed = json_pack("{s:o,s:s,s:o,s:o}", "types", json_loads(types_json, 0, NULL), "primaryType",
                               "TransferWithAuthorization", "domain", domain, "message", message);
     char *text = aegis_json_compact(typed);
@@ -62,7 +63,8 @@ char *aegis_subject_typed_data(const json_t *subject, const struct aegis_payment
     return text;
 }
 
-bool aegis_subject_payment(const json_t *subject, int64_t now, struct aegis_payment *out, struct aegis_error *error)
+bool aegis_subject_payment(const json_t *subject, int64_t now, struct aegis_payment *out,
+                           struct aegis_error *error)
 {
     const char *missing = NULL;
     memset(out, 0, sizeof(*out));

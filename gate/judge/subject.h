@@ -9,12 +9,13 @@
 #include "gate/base/error.h"
 
 /* Fills `out` from the members of `subject`, whose texts it borrows. README.md lists the members. */
-bool aegis_subject_payment(const json_t *subject, int64_t now, struct aegis_payment *out, struct aegis_error *error);
+bool aegis_subject_payment(const json_t *subject, int64_t now, struct aegis_payment *out,
+                           struct aegis_error *error);
 bool aegis_subject_customer(const json_t *subject, int64_t now, struct aegis_customer *out,
                             struct aegis_error *error);
 
-/* What will be signed for `payment`, as far as it is settled before it is allowed: EIP-712 typed data as JSON. The caller
- * frees. */
+/* What will be signed for `payment`, as far as it is settled before it is allowed: EIP-712 typed data as
+ * JSON. The caller frees. */
 char *aegis_subject_typed_data(const json_t *subject, const struct aegis_payment *payment);
 
 #endif
