@@ -73,6 +73,7 @@ static void begin_body(struct aegis_http_connection *connection, const struct ae
     if (connection->server) {
         connection->peer_1_0 = head->minor == 0;
         connection->head_only = aegis_http_text_equal(head->method, "HEAD");
+        connection->connect_only = aegis_http_text_equal(head->method, "CONNECT");
         connection->expecting = head->expect_continue;
     }
     bool comes = !connection->body.done;
@@ -323,7 +324,7 @@ void aegis_http_watch(struct aegis_http_connection *connection)
     struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
     if (connection->fd >= 0 && poll(&look, 1, 0) == 1) {
         connection->ended = true;
-        connection->failed = (look.revents & (POLLERR | POLLHUP)) != 0;
+        connection->failed = (look.revents & POLLERR) != 0;
         settle_end(connection);
     } else if (connection->deaf) {
         aegis_http_due_set(connection, AEGIS_HTTP_DUE_WATCH, WATCH_MS);

@@ -167,8 +167,9 @@ static void stage_head(struct aegis_http_connection *connection, const struct ae
 {
     struct aegis_http_text text = aegis_http_message_text(message);
     int status = aegis_http_message_status(message);
+    bool tunnel = connection->server && connection->connect_only && status < 300;
     aegis_http_stage(connection, text.at, text.length);
-    if (status != 204 && status != 304) {
+    if (status != 204 && status != 304 && !tunnel) {
         stage_framing(connection, message, framing, length);
     }
     stage_connection(connection);
