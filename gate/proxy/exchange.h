@@ -66,6 +66,7 @@ struct aegis_exchange {
     struct aegis_dial *dial;
     struct aegis_upstream *upstream;
     bool retried;
+    bool heard;         /* something has come back for the request on this connection */
     bool request_ended; /* the request's last byte has been handed over */
 
     /* the answer */
@@ -132,7 +133,8 @@ void aegis_exchange_relay_end(struct aegis_exchange *exchange);
 /* A field of ours whose value others had a part in: left out when no head can carry it. */
 void aegis_exchange_note(struct aegis_http_message *answer, const char *name, const char *value);
 
-/* The gate's own answer, and the end. When an answer has begun already it is cut instead. */
+/* The gate's own answer, and the end. When an answer has begun already the agent's connection is cut instead.
+ */
 void aegis_exchange_problem(struct aegis_exchange *exchange, const struct aegis_problem *problem);
 /* The same for a problem that is only a code and a sentence. */
 void aegis_exchange_refuse(struct aegis_exchange *exchange, const char *code, const char *detail);

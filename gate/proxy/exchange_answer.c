@@ -87,11 +87,19 @@ void aegis_exchange_relay_body(struct aegis_exchange *exchange, const char *data
     }
 }
 
+/* The exchange is over before its answer's end is handed over: the agent's next request may be waiting behind
+ * it. */
+static void end_answer(struct aegis_exchange *exchange, const char *reason)
+{
+    struct aegis_agent *agent = exchange->agent;
+    aegis_exchange_end(exchange, reason);
+    if (!aegis_http_connection_send_end(agent->connection))
+        aegis_agent_close(agent, "the answer could not be sent");
+}
+
 void aegis_exchange_relay_end(struct aegis_exchange *exchange)
 {
-    struct aegis_http_connection *agent = exchange->agent->connection;
-    aegis_exchange_end(exchange, "answered");
-    aegis_http_connection_send_end(agent);
+    end_answer(exchange, "answered");
 }
 
 static void add_challenge_for_credentials(struct aegis_http_message *answer)
@@ -129,16 +137,13 @@ static void answer_problem(struct aegis_exchange *exchange, const struct aegis_p
     aegis_http_connection_send_body(agent, body, strlen(body));
     aegis_http_message_free(&answer);
     free(body);
-    aegis_exchange_end(exchange, problem->code);
-    aegis_http_connection_send_end(agent);
+    end_answer(exchange, problem->code);
 }
 
 void aegis_exchange_problem(struct aegis_exchange *exchange, const struct aegis_problem *problem)
 {
     if (exchange->answer_begun) {
-        struct aegis_http_connection *agent = exchange->agent->connection;
-        aegis_exchange_end(exchange, problem->code);
-        aegis_http_connection_abort(agent);
+        aegis_agent_close(exchange->agent, problem->code);
         return;
     }
     struct aegis_problem told = *problem;

@@ -16,14 +16,22 @@ static void fail(struct aegis_exchange *exchange, const char *code, const char *
  * went out on had waited in the pool and ended without a byte of an answer: the origin closed it at the wrong
  * moment. What has not left this process at all may go again whatever its method. With a payment, ours or the
  * agent's own, never. */
-static bool may_retry(const struct aegis_exchange *exchange, enum aegis_http_end end)
+static bool may_retry(const struct aegis_exchange *exchange, bool sent)
 {
     const struct aegis_upstream *upstream = exchange->upstream;
     if (exchange->state != AEGIS_EXCHANGE_AWAIT || exchange->own_payment || exchange->retried)
         return false;
-    if (!upstream->used || end != AEGIS_HTTP_END_CLOSED || !aegis_body_replayable(&exchange->body))
+    if (!upstream->used || !aegis_body_replayable(&exchange->body))
         return false;
-    return exchange->idempotent || !aegis_http_connection_sent(upstream->connection);
+    return exchange->idempotent || !sent;
+}
+
+/* Whether it ended without a byte of an answer. */
+static bool ended_silently(const struct aegis_exchange *exchange, enum aegis_http_end end)
+{
+    struct bufferevent *transport = aegis_http_connection_transport(exchange->upstream->connection);
+    return (end == AEGIS_HTTP_END_CLOSED || end == AEGIS_HTTP_END_CUT) && !exchange->heard &&
+           evbuffer_get_length(bufferevent_get_input(transport)) == 0;
 }
 
 static void on_dialled(enum aegis_dial_result result, struct bufferevent *transport, const char *problem,
@@ -49,6 +57,7 @@ static void on_head(struct aegis_http_connection *connection, const struct aegis
 {
     (void)connection;
     struct aegis_exchange *exchange = context;
+    exchange->heard = true;
     if (head->status < 200)
         return; /* hints for whoever is next to the origin; 100 is decided by our own side */
     if (exchange->state == AEGIS_EXCHANGE_PAY_AWAIT) {
@@ -107,8 +116,7 @@ static void on_closed(struct aegis_http_connection *connection, enum aegis_http_
     struct aegis_exchange *exchange = context;
     AEGIS_ASSERT(exchange->upstream && exchange->upstream->connection == connection);
     aegis_log(AEGIS_LOG_DEBUG, "%s: %s", exchange->route.authority, problem ? problem : "closed");
-    bool again = may_retry(exchange, end);
-    if (again) {
+    if (ended_silently(exchange, end) && may_retry(exchange, aegis_http_connection_sent(connection))) {
         retry(exchange);
         return;
     }
@@ -202,6 +210,17 @@ static enum aegis_http_framing framing_of(const struct aegis_exchange *exchange,
     return AEGIS_HTTP_LENGTH;
 }
 
+/* The connection was no good: an origin that speaks before it is asked, or closed in this very moment. */
+static void not_taken(struct aegis_exchange *exchange)
+{
+    if (may_retry(exchange, false)) {
+        retry(exchange);
+        return;
+    }
+    aegis_upstream_close(&exchange->upstream);
+    lost(exchange, AEGIS_HTTP_END_CLOSED);
+}
+
 void aegis_exchange_send(struct aegis_exchange *exchange)
 {
     uint64_t length;
@@ -214,8 +233,11 @@ void aegis_exchange_send(struct aegis_exchange *exchange)
     }
     aegis_body_rewind(&exchange->body);
     exchange->request_ended = false;
-    aegis_http_connection_send(exchange->upstream->connection, exchange->request, framing, length, false);
-    aegis_exchange_pump(exchange);
+    exchange->heard = false;
+    if (aegis_http_connection_send(exchange->upstream->connection, exchange->request, framing, length, false))
+        aegis_exchange_pump(exchange);
+    else
+        not_taken(exchange);
 }
 
 void aegis_exchange_upstream_resume(struct aegis_exchange *exchange)

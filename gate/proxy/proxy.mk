@@ -23,3 +23,20 @@ libaegis_proxy_a_SOURCES = \
 	gate/proxy/verdict.c gate/proxy/verdict.h \
 	gate/proxy/worker.c gate/proxy/worker.h
 
+proxy_test_libraries = libaegis_proxy.a libaegis_x402.a libaegis_http.a libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS) \
+	-lcmocka
+
+check_PROGRAMS += tests/unit/test_proxy_route
+tests_unit_test_proxy_route_SOURCES = tests/unit/test_proxy_route.c
+tests_unit_test_proxy_route_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_route
+
+check_PROGRAMS += tests/unit/test_proxy_parts
+tests_unit_test_proxy_parts_SOURCES = tests/unit/test_proxy_parts.c
+tests_unit_test_proxy_parts_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_parts
+
+check_PROGRAMS += tests/unit/test_proxy_outcome
+tests_unit_test_proxy_outcome_SOURCES = tests/unit/test_proxy_outcome.c
+tests_unit_test_proxy_outcome_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_outcome
