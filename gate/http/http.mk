@@ -26,3 +26,9 @@ TESTS += tests/unit/test_http_connection
 tests_unit_test_http_connection_SOURCES = tests/unit/test_http_connection.c \
 	tests/unit/http_cases.c tests/unit/http_cases.h tests/unit/http_wire.c tests/unit/http_wire.h
 tests_unit_test_http_connection_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_http_client
+TESTS += tests/unit/test_http_client
+tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c \
+	tests/unit/http_cases.c tests/unit/http_cases.h tests/unit/http_wire.c tests/unit/http_wire.h
+tests_unit_test_http_client_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
