@@ -1,6 +1,5 @@
 #include "gate/judge/host.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -9,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "gate/base/log.h"
 #include "gate/base/text.h"
 
 /* What every version of the ABI has in front, whatever follows. */
@@ -190,37 +188,4 @@ const struct aegis_policy *aegis_plugins_get(struct aegis_plugins *plugins, cons
     plugin->next = plugins->first;
     plugins->first = plugin;
     return plugin->policy;
-}
-
-/* The name of the plugin in a file of this name, which the caller frees; NULL when it cannot be one. */
-static char *file_plugin(const char *file)
-{
-    size_t length = strlen(file);
-    if (length < 4 || strcmp(file + length - 3, ".so") != 0)
-        return NULL;
-    char *name = aegis_strdup(file);
-    name[length - 3] = '\0';
-    return name;
-}
-
-static void folder_preload(struct aegis_plugins *plugins, const char *folder)
-{
-    struct dirent **entries = NULL;
-    int count = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        struct aegis_error error;
-        char *name = file_plugin(entries[i]->d_name);
-        if (name != NULL && aegis_plugins_get(plugins, name, &error) == NULL)
-            aegis_log(AEGIS_LOG_WARNING, "a plugin that no policy names: %s", error.text);
-        free(name);
-        free(entries[i]);
-    }
-    free(entries);
-}
-
-void aegis_plugins_preload(struct aegis_plugins *plugins)
-{
-    size_t index;
-    json_t *folder;
-    json_array_foreach(plugins->folders, index, folder) folder_preload(plugins, json_string_value(folder));
 }

@@ -21,10 +21,6 @@ void aegis_plugins_free(struct aegis_plugins **plugins);
 const struct aegis_policy *aegis_plugins_get(struct aegis_plugins *plugins, const char *name,
                                              struct aegis_error *error);
 
-/* Loads whatever else lies in the folders and can be loaded, so that a later configuration may name it. What
- * cannot is told in the log. */
-void aegis_plugins_preload(struct aegis_plugins *plugins);
-
 /* From now on only what is loaded can be got: the process has given up files. */
 void aegis_plugins_seal(struct aegis_plugins *plugins);
 

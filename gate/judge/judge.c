@@ -399,8 +399,6 @@ static bool judge_configure(struct aegis_process *process, const json_t *config,
                            judge->plugins, judge->pad, error);
     if (policies == NULL)
         return false;
-    if (first)
-        aegis_plugins_preload(judge->plugins);
     aegis_policies_free(&judge->policies);
     judge->policies = policies;
     keeper_tell(judge);

@@ -123,19 +123,6 @@ static void test_sealed(void **state)
     assert_false(loaded("plugins/guard.so"));
 }
 
-/* What cannot be loaded does not stand in the way of what can. */
-static void test_preload(void **state)
-{
-    struct aegis_error error = {{0}};
-    struct aegis_plugins *plugins = plugins_in("tests/plugins");
-    (void)state;
-    aegis_plugins_preload(plugins);
-    aegis_plugins_seal(plugins);
-    assert_non_null(aegis_plugins_get(plugins, "sample", &error));
-    assert_null(aegis_plugins_get(plugins, "wrong_abi", &error));
-    aegis_plugins_free(&plugins);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,7 +131,6 @@ int main(void)
         cmocka_unit_test(test_names_are_not_paths),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_preload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

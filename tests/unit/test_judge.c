@@ -248,7 +248,7 @@ static void test_reload(void **state)
 {
     struct bench bench;
     (void)state;
-    bench_open(&bench, "[" BUDGET "]");
+    bench_open(&bench, "[" BUDGET "," GUARD "]");
     json_decref(receive(bench.keeper, &aegis_message_loaded));
     /* A bad one changes nothing. */
     send_message(bench.control, &aegis_message_configure,
@@ -267,6 +267,13 @@ static void test_reload(void **state)
     expect_verdict(&bench, 2, "allow");
     ask(&bench, 3, "b", json_object());
     expect_verdict(&bench, 3, "error");
+    /* Code that is not in the process yet needs a new process. */
+    send_message(bench.control, &aegis_message_configure,
+                 configuration("[{\"id\":\"s\",\"plugin\":\"sample\",\"config\":{\"first\":1}}]"));
+    failed = receive(bench.control, &aegis_message_failed);
+    assert_non_null(
+        strstr(json_string_value(json_object_get(failed, "error")), "was not loaded when this process"));
+    json_decref(failed);
     assert_int_equal(bench_close(&bench), 0);
 }
 
