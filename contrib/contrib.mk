@@ -8,4 +8,5 @@ aegis_sandbox_SOURCES = \
 	contrib/sandbox/routes.c contrib/sandbox/routes.h \
 	contrib/sandbox/shop.c contrib/sandbox/shop.h
 aegis_sandbox_LDADD = libaegis_x402.a libaegis_base.a $(AEGIS_LIBS)
-EXTRA_DIST += contrib/README.md contrib/sandbox/README.md
+EXTRA_DIST += contrib/README.md contrib/lib.sh contrib/check contrib/quickstart contrib/sandbox/README.md \
+	contrib/bench/README.md contrib/bench/run contrib/bench/bench.py contrib/bench/client.mjs contrib/bench/load.lua

@@ -28,6 +28,7 @@ class Gate:
 
     def __init__(self, config=None, policies=None, workers=1, environment=None, folder=None):
         self.folder = folder or where.make_folder("gate")
+        self.folder.mkdir(exist_ok=True)
         self.home = self.folder / "aegis"
         self.vault = self.folder
         self.port = where.free_port()
