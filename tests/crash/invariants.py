@@ -206,22 +206,23 @@ def read_messages(home, faults):
     if not (home / "messages.db").exists():
         return [], mirror
     with sqlite3.connect(f"file:{home / 'messages.db'}?mode=ro", uri=True, timeout=20) as database:
-        stored = [json.loads(row[0]) for row in database.execute("SELECT body FROM message ORDER BY seq")]
+        stored = [json.loads(row[0]) for row in database.execute("SELECT body FROM message ORDER BY number")]
     return stored, mirror
 
 
 def check_messages(home, entries, faults, seconds):
     """I5. The courier may still be on its way: it gets `seconds` to arrive."""
-    wanted = [entry["seq"] for entry in entries if calls_for_message(entry)]
+    wanted = {"msg_" + entry["hash"][:16].hex(): entry["seq"] for entry in entries if calls_for_message(entry)}
     deadline = time.monotonic() + seconds
     while True:
         trial = Faults()
         stored, mirror = read_messages(home, trial)
-        seen = collections.Counter(message["metadata"].get("entry") for message in stored
-                                   if message["type"] == "xmtp_notification")
-        for seq in wanted:
-            if seen[seq] != 1:
-                trial.add("I5", "entry %d became %d messages", seq, seen[seq])
+        seen = collections.Counter(message["id"] for message in stored)
+        for identifier, seq in wanted.items():
+            if seen[identifier] != 1:
+                trial.add("I5", "entry %d became %d messages", seq, seen[identifier])
+        for identifier in seen.keys() - wanted.keys():
+            trial.add("I5", "message %s comes from no entry", identifier)
         if [one.get("id") for one in mirror] != [one.get("id") for one in stored]:
             trial.add("I5", "messages.json has %d messages, the store %d", len(mirror), len(stored))
         if not trial or time.monotonic() > deadline:
