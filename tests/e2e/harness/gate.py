@@ -53,7 +53,7 @@ class Gate:
     @staticmethod
     def _plugin_path():
         build = where.build()
-        return [path for path in (build / "plugins" / ".libs", build / "plugins") if path.is_dir()]
+        return [path for path in (build / "plugins", build / "tests" / "plugins") if path.is_dir()]
 
     def _prepare(self):
         for folder in (self.home, self.vault / "wallets", self.vault / "keys", self.vault / "policies"):
