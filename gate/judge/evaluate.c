@@ -221,14 +221,25 @@ static enum aegis_verdict policy_judge(struct evaluation *evaluation, const char
     return decision.verdict;
 }
 
-/* A policy may hang on the key and on the gate: once is enough. */
-static bool asked_already(const json_t *ids, size_t index)
+/* A policy may hang on the key and on the gate: it is asked once, and its row stands there twice. False when
+ * it was not asked before. */
+static bool asked_already(struct evaluation *evaluation, size_t index)
 {
-    for (size_t i = 0; i < index; i++) {
-        if (json_equal(json_array_get(ids, i), json_array_get(ids, index)))
-            return true;
+    const json_t *ids = evaluation->question->policies, *id = json_array_get(ids, index);
+    size_t i = 0, at;
+    json_t *row;
+    while (i < index && !json_equal(json_array_get(ids, i), id))
+        i++;
+    if (i == index)
+        return false;
+    json_array_foreach(evaluation->out->verdicts, at, row)
+    {
+        if (json_equal(json_object_get(row, "policy"), id)) {
+            json_array_append(evaluation->out->verdicts, row);
+            break;
+        }
     }
-    return false;
+    return true;
 }
 
 /* A denial ends it; a hold does not, for nobody should be asked to approve what is denied anyway. A tick is
@@ -241,7 +252,7 @@ static void judge_all(struct evaluation *evaluation)
     json_t *id;
     json_array_foreach((json_t *)question->policies, index, id)
     {
-        if (asked_already(question->policies, index))
+        if (asked_already(evaluation, index))
             continue;
         enum aegis_verdict verdict = policy_judge(evaluation, json_string_value(id));
         if (verdict != AEGIS_ALLOW && (whole == AEGIS_ALLOW || whole == AEGIS_HOLD))

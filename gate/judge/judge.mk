@@ -1,6 +1,7 @@
 # The sources and unit tests of gate/judge.
 noinst_LIBRARIES += libaegis_judge.a
 libaegis_judge_a_SOURCES = \
+	gate/judge/context.c gate/judge/context.h \
 	gate/judge/document.c gate/judge/document.h \
 	gate/judge/evaluate.c gate/judge/evaluate.h \
 	gate/judge/host.c gate/judge/host.h \
@@ -11,12 +12,19 @@ libaegis_judge_a_SOURCES = \
 	gate/judge/services.c gate/judge/services.h \
 	gate/judge/subject.c gate/judge/subject.h
 
+# The executable that our policy documents name for stock OWS.
+bin_PROGRAMS += aegis-policy
+aegis_policy_SOURCES = gate/cli/policy_executable.c
+aegis_policy_LDADD = libaegis_judge.a libaegis_daemon.a libaegis_x402.a libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)
+
 check_PROGRAMS += \
-	tests/unit/test_document tests/unit/test_evaluate tests/unit/test_host tests/unit/test_judge \
+	tests/unit/test_context tests/unit/test_document tests/unit/test_evaluate tests/unit/test_host tests/unit/test_judge \
 	tests/unit/test_misbehave
 TESTS += \
-	tests/unit/test_document tests/unit/test_evaluate tests/unit/test_host tests/unit/test_judge \
+	tests/unit/test_context tests/unit/test_document tests/unit/test_evaluate tests/unit/test_host tests/unit/test_judge \
 	tests/unit/test_misbehave
+tests_unit_test_context_SOURCES = tests/unit/test_context.c
+tests_unit_test_context_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_document_SOURCES = tests/unit/test_document.c tests/unit/vectors.h
 tests_unit_test_document_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_evaluate_SOURCES = tests/unit/test_evaluate.c tests/unit/judging.h

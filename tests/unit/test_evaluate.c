@@ -39,11 +39,13 @@ static void test_order_and_end(void **state)
     assert_string_equal(row_text(&evaluation, 0, "verdict"), "allow");
     assert_string_equal(row_text(&evaluation, 1, "verdict"), "deny");
     aegis_evaluation_clear(&evaluation);
-    /* A policy that hangs on the key and on the gate is asked once. */
-    judging_ask(&judging, "payment", "[\"g\",\"b\",\"g\"]", judging_subject("1000000", NULL), facts,
+    /* A policy that hangs on the key and on the gate has two rows and its effects once. */
+    judging_ask(&judging, "payment", "[\"b\",\"g\",\"b\"]", judging_subject("1000000", NULL), facts,
                 JUDGING_NOW, &evaluation);
     assert_string_equal(judging_text(&evaluation), "allow");
-    assert_int_equal(rows(&evaluation), 2);
+    assert_int_equal(rows(&evaluation), 3);
+    assert_string_equal(row_text(&evaluation, 2, "policy"), "b");
+    assert_int_equal(json_array_size(evaluation.effects), 1);
     aegis_evaluation_clear(&evaluation);
     json_decref(facts);
     judging_close(&judging);
