@@ -87,8 +87,11 @@ class Origin:
         return head, rest[:end]
 
     def forget(self):
+        """What came so far; connections that are open go on being recorded."""
         with self.lock:
-            self.connections, self.requests = [], []
+            for record in self.connections:
+                record.clear()
+            self.requests = []
 
     def close(self):
         self.listener.close()
