@@ -1,1 +1,25 @@
 # The sources and unit tests of gate/cli.
+bin_PROGRAMS += aegis
+noinst_LIBRARIES += libaegis_cli.a
+libaegis_cli_a_SOURCES = \
+	gate/cli/agents.c gate/cli/agents.h \
+	gate/cli/budget.c \
+	gate/cli/cli.h \
+	gate/cli/common.c gate/cli/common.h \
+	gate/cli/defaults.c gate/cli/defaults.h \
+	gate/cli/guard.c \
+	gate/cli/init.c \
+	gate/cli/install.c \
+	gate/cli/key.c \
+	gate/cli/ledger.c \
+	gate/cli/live.c \
+	gate/cli/name.c gate/cli/name.h \
+	gate/cli/receipts.c \
+	gate/cli/replay.c gate/cli/replay.h \
+	gate/cli/secrets.c gate/cli/secrets.h \
+	gate/cli/status.c \
+	gate/cli/wallet.c
+
+aegis_SOURCES = gate/cli/main.c
+aegis_LDADD = libaegis_cli.a libaegis_daemon.a libaegis_judge.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a \
+	libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)

@@ -1,0 +1,98 @@
+#include "gate/cli/agents.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gate/base/clock.h"
+#include "gate/base/json.h"
+#include "gate/base/text.h"
+#include "gate/cli/common.h"
+#include "gate/vault/apikey.h"
+
+/* Those of the agent itself, then the gate's. */
+static json_t *with_gates(const struct aegis_setup *setup, json_t *own)
+{
+    const json_t *configured = aegis_config_get(setup->config, "policies");
+
+    if (configured != NULL)
+        json_array_extend(own, (json_t *)(uintptr_t)configured);
+    json_array_extend(own, setup->documents.gates);
+    return own;
+}
+
+static void add_key(struct aegis_setup *setup, const struct aegis_apikey *key)
+{
+    json_t *policies = json_array();
+
+    for (size_t i = 0; key->policy_ids[i] != NULL; i++)
+        json_array_append_new(policies, json_string(key->policy_ids[i]));
+    json_array_append_new(setup->agents, json_pack("{s:s,s:s,s:o,s:b}", "id", key->id, "name", key->name,
+                                                   "policies", with_gates(setup, policies), "expired",
+                                                   (int)aegis_apikey_expired(key, aegis_clock_now())));
+}
+
+static void add_owners(struct aegis_setup *setup)
+{
+    const json_t *listeners = aegis_config_get(setup->config, "listeners");
+
+    for (size_t i = 0; i < json_array_size(listeners); i++) {
+        const json_t *listener = json_array_get(listeners, i), *owner = json_object_get(listener, "owner");
+        char *id = aegis_format("listener:%s", aegis_json_text(listener, "name", ""));
+
+        if (owner != NULL)
+            json_array_append_new(
+                setup->agents,
+                json_pack("{s:s,s:O,s:o,s:b}", "id", id, "name", json_object_get(owner, "agent"), "policies",
+                          with_gates(setup, json_deep_copy(json_object_get(owner, "policies"))), "expired",
+                          0));
+        free(id);
+    }
+}
+
+static bool add_keys(const struct aegis_cli *cli, struct aegis_setup *setup, struct aegis_error *error)
+{
+    struct aegis_vault *vault = aegis_vault_new(cli->vault, 0);
+    struct aegis_apikey_list keys = {0};
+    bool read = aegis_apikey_list(vault, &keys, error);
+
+    for (size_t i = 0; read && i < keys.count; i++)
+        add_key(setup, keys.items[i]);
+    if (read)
+        aegis_apikey_list_free(&keys);
+    aegis_vault_free(&vault);
+    return read;
+}
+
+static struct aegis_config *read_config(const struct aegis_cli *cli, struct aegis_error *error)
+{
+    char *path = aegis_cli_path(cli, "aegis.yaml");
+    struct aegis_config *config =
+        access(path, F_OK) == 0 ? aegis_config_load(path, error) : aegis_config_parse(path, "", 0, error);
+
+    free(path);
+    return config;
+}
+
+bool aegis_setup_read(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error)
+{
+    *out = (struct aegis_setup){.config = read_config(cli, error)};
+    if (out->config == NULL || !aegis_documents_load(cli->home, cli->vault, &out->documents, error)) {
+        aegis_setup_clear(out);
+        return false;
+    }
+    out->agents = json_array();
+    if (!add_keys(cli, out, error)) {
+        aegis_setup_clear(out);
+        return false;
+    }
+    add_owners(out);
+    return true;
+}
+
+void aegis_setup_clear(struct aegis_setup *setup)
+{
+    aegis_config_free(&setup->config);
+    aegis_documents_clear(&setup->documents);
+    json_decref(setup->agents);
+    setup->agents = NULL;
+}
