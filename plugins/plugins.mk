@@ -63,9 +63,15 @@ tests_plugins_no_symbol_so_LDADD = $(PLUGIN_LIBS)
 
 JUDGE_TEST_LIBS = libaegis_judge.a libaegis_x402.a libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
-	tests/unit/test_budget tests/unit/test_guard tests/unit/test_deadswitch tests/unit/test_exec
+	tests/unit/test_budget tests/unit/test_guard tests/unit/test_deadswitch tests/unit/test_exec tests/unit/test_sample \
+	tests/unit/test_documents_shipped
 TESTS += \
-	tests/unit/test_budget tests/unit/test_guard tests/unit/test_deadswitch tests/unit/test_exec
+	tests/unit/test_budget tests/unit/test_guard tests/unit/test_deadswitch tests/unit/test_exec tests/unit/test_sample \
+	tests/unit/test_documents_shipped tests/plugins/build-sample
+tests_unit_test_sample_SOURCES = tests/unit/test_sample.c tests/unit/judging.h
+tests_unit_test_sample_LDADD = $(JUDGE_TEST_LIBS)
+tests_unit_test_documents_shipped_SOURCES = tests/unit/test_documents_shipped.c tests/unit/judging.h
+tests_unit_test_documents_shipped_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_budget_SOURCES = tests/unit/test_budget.c tests/unit/judging.h
 tests_unit_test_budget_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_guard_SOURCES = tests/unit/test_guard.c tests/unit/judging.h
@@ -75,4 +81,9 @@ tests_unit_test_deadswitch_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_exec_SOURCES = tests/unit/test_exec.c tests/unit/judging.h
 tests_unit_test_exec_LDADD = $(JUDGE_TEST_LIBS)
 
-EXTRA_DIST += plugins/README.md
+# Policy documents ready to use.
+policydir = $(pkgdatadir)/policies
+dist_policy_DATA = \
+	policies/ask-program.json policies/blocked-payees.json policies/deadswitch.json policies/default-budget.json \
+	policies/default-guard.json policies/fleet-budget.json policies/known-sellers.json policies/trial-month.json
+EXTRA_DIST += plugins/README.md policies/README.md tests/plugins/build-sample
