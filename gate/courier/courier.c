@@ -37,7 +37,7 @@ static const struct aegis_json_field config_fields[] = {
 
 /* What a configuration opens. */
 struct post {
-    struct aegis_identity *identity;
+    struct aegis_courier_identity *identity;
     struct aegis_bus *bus;
     struct aegis_follower *follower;
     struct aegis_mirror *mirror;
@@ -57,7 +57,7 @@ static void post_close(struct post *post)
     aegis_follower_free(&post->follower);
     aegis_mirror_free(&post->mirror);
     aegis_bus_close(&post->bus);
-    aegis_identity_free(&post->identity);
+    aegis_courier_identity_free(&post->identity);
 }
 
 static bool post_open(struct post *post, const json_t *config, struct aegis_error *error)
@@ -65,8 +65,8 @@ static bool post_open(struct post *post, const json_t *config, struct aegis_erro
     const struct aegis_follower_options options = {.ledger = aegis_json_text(config, "ledger", ""),
                                                    .operator_id = aegis_json_text(config, "operator", "")};
     memset(post, 0, sizeof *post);
-    post->identity = aegis_identity_open(aegis_json_text(config, "identities", ""),
-                                         aegis_json_text(config, "agent_id", ""), error);
+    post->identity = aegis_courier_identity_open(aegis_json_text(config, "identities", ""),
+                                                 aegis_json_text(config, "agent_id", ""), error);
     if (post->identity != NULL)
         post->bus = aegis_bus_open(aegis_json_text(config, "messages", ""), error);
     if (post->bus == NULL) {

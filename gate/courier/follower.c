@@ -18,7 +18,7 @@ struct aegis_follower {
     char *ledger;
     char *operator_id;
     struct aegis_bus *bus;
-    const struct aegis_identity *identity;
+    const struct aegis_courier_identity *identity;
     struct aegis_reader *reader; /* NULL: to be opened */
     struct aegis_bus_cursor
         cursor; /* how far we are; what is stored may be behind, by entries without a message */
@@ -27,7 +27,7 @@ struct aegis_follower {
 };
 
 struct aegis_follower *aegis_follower_new(const struct aegis_follower_options *options, struct aegis_bus *bus,
-                                          const struct aegis_identity *identity)
+                                          const struct aegis_courier_identity *identity)
 {
     struct aegis_follower *follower = aegis_alloc(sizeof *follower);
     follower->ledger = aegis_strdup(options->ledger);
@@ -113,12 +113,12 @@ struct step {
 
 static json_t *sign(struct aegis_follower *follower, json_t *message)
 {
-    if (aegis_identity_sign(follower->identity, message))
+    if (aegis_courier_identity_sign(follower->identity, message))
         return message;
     /* Only a plugin's metadata can hold what has no canonical form. */
     aegis_log(AEGIS_LOG_WARNING, "a notice's metadata cannot be signed and was left out");
     json_object_set_new(message, "metadata", json_pack("{s:s}", "kind", "metadata_unusable"));
-    AEGIS_ASSERT(aegis_identity_sign(follower->identity, message));
+    AEGIS_ASSERT(aegis_courier_identity_sign(follower->identity, message));
     return message;
 }
 
@@ -126,7 +126,8 @@ static bool take_entry(const struct aegis_entry *entry, void *context)
 {
     struct step *step = context;
     struct aegis_follower *follower = step->follower;
-    const struct aegis_notification_context about = {.agent_id = aegis_identity_agent(follower->identity),
+    const struct aegis_notification_context about = {.agent_id =
+                                                         aegis_courier_identity_agent(follower->identity),
                                                      .operator_id = follower->operator_id,
                                                      .agent_name = agent_name,
                                                      .context = follower};

@@ -19,7 +19,7 @@ struct aegis_follower_options {
 
 /* `bus` and `identity` must outlive it. Nothing is read yet. */
 struct aegis_follower *aegis_follower_new(const struct aegis_follower_options *options, struct aegis_bus *bus,
-                                          const struct aegis_identity *identity);
+                                          const struct aegis_courier_identity *identity);
 void aegis_follower_free(struct aegis_follower **follower);
 
 /* Takes the next entries, a bounded number. *more: there are further ones. On false nothing of this step was

@@ -15,7 +15,7 @@
 #define FILE_LIMIT 256
 #define ID_LIMIT   100
 
-struct aegis_identity {
+struct aegis_courier_identity {
     char *agent_id;
     unsigned char *secret_key; /* in guarded memory */
     char public_key[2 * crypto_sign_PUBLICKEYBYTES + 1];
@@ -34,14 +34,15 @@ static bool id_check(const char *agent_id, struct aegis_error *error)
     return true;
 }
 
-static void take_seed(struct aegis_identity *identity, const unsigned char seed[crypto_sign_SEEDBYTES])
+static void take_seed(struct aegis_courier_identity *identity,
+                      const unsigned char seed[crypto_sign_SEEDBYTES])
 {
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
     crypto_sign_seed_keypair(public_key, identity->secret_key, seed);
     aegis_hex_encode(public_key, sizeof public_key, identity->public_key);
 }
 
-static bool read_key(struct aegis_identity *identity, const char *path, struct aegis_error *error)
+static bool read_key(struct aegis_courier_identity *identity, const char *path, struct aegis_error *error)
 {
     unsigned char seed[crypto_sign_SEEDBYTES];
     size_t size = 0;
@@ -60,7 +61,7 @@ static bool read_key(struct aegis_identity *identity, const char *path, struct a
     return good;
 }
 
-static bool make_key(struct aegis_identity *identity, const char *folder, const char *path,
+static bool make_key(struct aegis_courier_identity *identity, const char *folder, const char *path,
                      struct aegis_error *error)
 {
     unsigned char seed[crypto_sign_SEEDBYTES];
@@ -76,13 +77,13 @@ static bool make_key(struct aegis_identity *identity, const char *folder, const 
     return good;
 }
 
-struct aegis_identity *aegis_identity_open(const char *folder, const char *agent_id,
-                                           struct aegis_error *error)
+struct aegis_courier_identity *aegis_courier_identity_open(const char *folder, const char *agent_id,
+                                                           struct aegis_error *error)
 {
     if (!id_check(agent_id, error))
         return NULL;
     AEGIS_ASSERT(sodium_init() >= 0);
-    struct aegis_identity *identity = aegis_alloc(sizeof *identity);
+    struct aegis_courier_identity *identity = aegis_alloc(sizeof *identity);
     identity->agent_id = aegis_strdup(agent_id);
     identity->secret_key = sodium_malloc(crypto_sign_SECRETKEYBYTES);
     AEGIS_ASSERT(identity->secret_key != NULL);
@@ -91,11 +92,11 @@ struct aegis_identity *aegis_identity_open(const char *folder, const char *agent
     bool good = missing ? make_key(identity, folder, path, error) : read_key(identity, path, error);
     free(path);
     if (!good)
-        aegis_identity_free(&identity);
+        aegis_courier_identity_free(&identity);
     return identity;
 }
 
-void aegis_identity_free(struct aegis_identity **identity)
+void aegis_courier_identity_free(struct aegis_courier_identity **identity)
 {
     if (*identity == NULL)
         return;
@@ -105,12 +106,12 @@ void aegis_identity_free(struct aegis_identity **identity)
     *identity = NULL;
 }
 
-const char *aegis_identity_agent(const struct aegis_identity *identity)
+const char *aegis_courier_identity_agent(const struct aegis_courier_identity *identity)
 {
     return identity->agent_id;
 }
 
-bool aegis_identity_sign(const struct aegis_identity *identity, json_t *message)
+bool aegis_courier_identity_sign(const struct aegis_courier_identity *identity, json_t *message)
 {
     unsigned char signature[crypto_sign_BYTES];
     char hex[2 * sizeof signature + 1];
@@ -134,7 +135,7 @@ static bool hex_member(const json_t *message, const char *name, unsigned char *o
            aegis_hex_decode(json_string_value(value), json_string_length(value), out, size);
 }
 
-bool aegis_identity_verify(const json_t *message, struct aegis_error *error)
+bool aegis_courier_identity_verify(const json_t *message, struct aegis_error *error)
 {
     unsigned char signature[crypto_sign_BYTES];
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES];

@@ -6,13 +6,17 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "gate/base/json.h"
 #include "gate/base/text.h"
 #include "gate/courier/bus.h"
+#include "gate/courier/courier.h"
 #include "gate/courier/follower.h"
 #include "gate/courier/identity.h"
+#include "gate/ipc/channel.h"
+#include "gate/ipc/process.h"
 #include "gate/ledger/ledger.h"
 #include "tests/unit/folder_fixture.h"
 
@@ -24,7 +28,7 @@ struct fixture {
     char *bus_path;
     char *identities;
     struct aegis_ledger *ledger;
-    struct aegis_identity *identity;
+    struct aegis_courier_identity *identity;
     struct aegis_bus *bus;
     struct aegis_follower *follower;
 };
@@ -33,7 +37,7 @@ static void start(struct fixture *fixture)
 {
     struct aegis_error error = {""};
     const struct aegis_follower_options options = {.ledger = fixture->ledger_path, .operator_id = "operator"};
-    fixture->identity = aegis_identity_open(fixture->identities, "aegis-gate", &error);
+    fixture->identity = aegis_courier_identity_open(fixture->identities, "aegis-gate", &error);
     fixture->bus = aegis_bus_open(fixture->bus_path, &error);
     if (fixture->identity == NULL || fixture->bus == NULL)
         fail_msg("%s", error.text);
@@ -44,7 +48,7 @@ static void stop(struct fixture *fixture)
 {
     aegis_follower_free(&fixture->follower);
     aegis_bus_close(&fixture->bus);
-    aegis_identity_free(&fixture->identity);
+    aegis_courier_identity_free(&fixture->identity);
 }
 
 static void open_ledger(struct fixture *fixture)
@@ -105,7 +109,7 @@ static bool check_row(const struct aegis_bus_message *message, void *context)
 {
     struct aegis_error error = {""};
     json_t *body = json_loads(message->body, 0, NULL);
-    if (!aegis_identity_verify(body, &error))
+    if (!aegis_courier_identity_verify(body, &error))
         fail_msg("%s", error.text);
     assert_string_equal(message->source, "ledger");
     assert_string_equal(message->sender, "aegis-gate");
@@ -236,35 +240,35 @@ static void an_identity_lasts_and_is_private(void **state)
     assert_int_equal(status.st_mode & 0777, 0600);
     json_t *one = json_pack("{s:s}", "type", "x");
     json_t *other = json_pack("{s:s}", "type", "x");
-    assert_true(aegis_identity_sign(fixture.identity, one));
+    assert_true(aegis_courier_identity_sign(fixture.identity, one));
     stop(&fixture);
     start(&fixture);
-    assert_true(aegis_identity_sign(fixture.identity, other));
+    assert_true(aegis_courier_identity_sign(fixture.identity, other));
     assert_true(json_equal(one, other));
 
-    assert_true(aegis_identity_verify(one, &error));
+    assert_true(aegis_courier_identity_verify(one, &error));
     json_object_set_new(one, "type", json_string("y"));
-    assert_false(aegis_identity_verify(one, &error));
+    assert_false(aegis_courier_identity_verify(one, &error));
     json_object_set_new(one, "type", json_string("x"));
     json_object_set_new(one, "added", json_true());
-    assert_false(aegis_identity_verify(one, &error));
+    assert_false(aegis_courier_identity_verify(one, &error));
     json_object_del(one, "added");
     json_object_set_new(one, "signature", json_string("00"));
-    assert_false(aegis_identity_verify(one, &error));
+    assert_false(aegis_courier_identity_verify(one, &error));
     json_object_set_new(one, "huge", json_integer((json_int_t)1 << 60));
-    assert_false(aegis_identity_sign(fixture.identity, one));
+    assert_false(aegis_courier_identity_sign(fixture.identity, one));
     json_decref(one);
     json_decref(other);
 
     assert_int_equal(chmod(path, 0640), 0);
-    assert_null(aegis_identity_open(fixture.identities, "aegis-gate", &error));
+    assert_null(aegis_courier_identity_open(fixture.identities, "aegis-gate", &error));
     assert_non_null(strstr(error.text, path));
     assert_int_equal(chmod(path, 0600), 0);
     file_put(path, "no key\n", 7);
-    assert_null(aegis_identity_open(fixture.identities, "aegis-gate", &error));
+    assert_null(aegis_courier_identity_open(fixture.identities, "aegis-gate", &error));
     static const char *const wrong[] = {"", ".", "..", "../x", "a/b", ".hidden", "with space", "n\303\244me"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_null(aegis_identity_open(fixture.identities, wrong[i], &error));
+        assert_null(aegis_courier_identity_open(fixture.identities, wrong[i], &error));
     free(path);
     teardown(&fixture);
 }
@@ -285,6 +289,61 @@ static void other_files_are_refused(void **state)
     teardown(&fixture);
 }
 
+/* The courier as a process of its own, with us as its supervisor on the other end of `*control`. */
+static pid_t run_process(struct fixture *fixture, int *control)
+{
+    struct aegis_error error = {""};
+    int ends[2];
+    char *mirror = folder_path(fixture->folder, "messages.json");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (ends[1] != AEGIS_PROCESS_CONTROL)
+            dup2(ends[1], AEGIS_PROCESS_CONTROL);
+        _exit(aegis_courier_run());
+    }
+    close(ends[1]);
+    json_t *config = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "ledger", fixture->ledger_path, "messages",
+                               fixture->bus_path, "mirror", mirror, "identities", fixture->identities,
+                               "agent_id", "aegis-gate", "operator", "operator");
+    assert_true(aegis_channel_write_blocking(ends[0], &aegis_message_configure,
+                                             json_pack("{s:i, s:o}", "generation", 1, "config", config),
+                                             &error));
+    json_t *ready = aegis_channel_read_blocking(ends[0], &aegis_message_ready, 4096, 5000, &error);
+    if (ready == NULL)
+        fail_msg("%s", error.text);
+    json_decref(ready);
+    free(mirror);
+    *control = ends[0];
+    return child;
+}
+
+static void the_process_tells_everything_before_it_stops(void **state)
+{
+    (void)state;
+    struct fixture fixture = setup();
+    struct aegis_error error = {""};
+    stop(&fixture);
+    int control = -1;
+    int status = -1;
+    pid_t child = run_process(&fixture, &control);
+    open_ledger(&fixture);
+    write_entries(&fixture, AEGIS_ENTRY_NOTICE, 700);
+    assert_true(aegis_channel_write_blocking(control, &aegis_message_stop,
+                                             json_pack("{s:i}", "deadline_ms", 5000), &error));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(control);
+    start(&fixture);
+    assert_int_equal(messages(&fixture), 700);
+    char *path = folder_path(fixture.folder, "messages.json");
+    json_t *file = json_load_file(path, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(file, "messages")), 700);
+    json_decref(file);
+    free(path);
+    teardown(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +354,7 @@ int main(void)
         cmocka_unit_test(another_ledger_is_followed_from_its_beginning),
         cmocka_unit_test(an_identity_lasts_and_is_private),
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(the_process_tells_everything_before_it_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
