@@ -252,10 +252,13 @@ static void channel_dispatch(struct aegis_channel *channel, json_t *frame, int f
     } else if (rule->permit != 0 && (rule->permit & channel->state) == 0) {
         channel_fail(channel, "%s: sent \"%s\" at a time when it may not", channel->options.peer, name);
     } else {
+        json_t *type = json_incref(json_object_get(frame, "type"));
         json_object_del(frame, "type");
         if (!aegis_json_check(frame, rule->type->fields, &error)) {
             channel_fail(channel, "%s: message \"%s\": %s", channel->options.peer, name, error.text);
+            json_decref(type);
         } else {
+            json_object_set_new(frame, "type", type);
             rule->handle(channel, frame, fd, channel->options.context);
             return;
         }
