@@ -5,13 +5,16 @@ libaegis_http_a_SOURCES = \
 	gate/http/chars.c gate/http/chars.h \
 	gate/http/connection.c gate/http/connection.h gate/http/inside.h \
 	gate/http/deadline.c \
+	gate/http/dial.c gate/http/dial.h \
 	gate/http/fields.c \
 	gate/http/framing.c \
 	gate/http/head.c gate/http/head.h gate/http/parse.h \
 	gate/http/message.c \
+	gate/http/network.c gate/http/network.h \
 	gate/http/reading.c \
 	gate/http/refusal.c \
 	gate/http/text.c \
+	gate/http/tls.c gate/http/tls.h \
 	gate/http/url.c \
 	gate/http/writing.c
 EXTRA_DIST += tests/data/http/requests.txt tests/data/http/responses.txt
@@ -32,3 +35,8 @@ TESTS += tests/unit/test_http_client
 tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c \
 	tests/unit/http_cases.c tests/unit/http_cases.h tests/unit/http_wire.c tests/unit/http_wire.h
 tests_unit_test_http_client_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_dial
+TESTS += tests/unit/test_dial
+tests_unit_test_dial_SOURCES = tests/unit/test_dial.c tests/unit/certificates.c tests/unit/certificates.h
+tests_unit_test_dial_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
