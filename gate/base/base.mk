@@ -34,6 +34,14 @@ tests_unit_test_text_LDADD = libaegis_base.a $(AEGIS_LIBS) -lcmocka
 tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
 tests_unit_test_yaml_LDADD = libaegis_base.a $(AEGIS_LIBS) -lcmocka
 
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/fuzz_base
+tests_fuzz_fuzz_base_SOURCES = tests/fuzz/fuzz_base.c $(libaegis_base_a_SOURCES)
+tests_fuzz_fuzz_base_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_base_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_base_LDADD = $(AEGIS_LIBS)
+endif
+
 EXTRA_DIST += \
 	gate/base/README.md \
 	tests/data/base/base58.json tests/data/base/base64.json tests/data/base/jcs.json \

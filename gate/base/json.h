@@ -15,7 +15,8 @@
 json_t *aegis_json_parse(const char *text, size_t length, struct aegis_error *error);
 
 /* RFC 8785. Returns a text that the caller frees, its length in *length (may be NULL); NULL when the value has no
- * canonical form (a lone surrogate, an integer beyond 2^53 in either direction, a non-finite real). */
+ * canonical form (a lone surrogate, an integer that no double is written as, such as 2^53 + 1, a non-finite real). Doubles
+ * from 2^63 to 10^21 are written as integers that aegis_json_parse will not read again: keep reals out of what must be. */
 char *aegis_json_canonical(const json_t *value, size_t *length);
 
 /* Compact text in insertion order, as JavaScript's JSON.stringify would print it. The caller frees. */

@@ -1,6 +1,7 @@
 /* The two ways to write JSON of gate/base/json.h. They differ in the order of keys and in what they refuse;
  * strings and numbers are spelled the same way, JavaScript's, which RFC 8785 took over. */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,12 +216,17 @@ static bool write_double(struct writer *writer, double value)
 
 static bool write_whole(struct writer *writer, int64_t value)
 {
+    char text[32], exact[32];
+
     if (-INTEGER_EXACT <= value && value <= INTEGER_EXACT) {
         write_integer(writer, value);
         return true;
     }
-    /* JavaScript would have read it as a double. */
-    return !writer->canonical && write_double(writer, (double)value);
+    /* JavaScript would have read it as a double. In canonical form that must make no difference:
+     * 80000000000000000 is how the double 8e16 is written, 9007199254740993 is how no double is written. */
+    text[format_positive(fabs((double)value), text)] = '\0';
+    snprintf(exact, sizeof exact, "%" PRIu64, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    return (!writer->canonical || strcmp(text, exact) == 0) && write_double(writer, (double)value);
 }
 
 static bool write_array(struct writer *writer, const json_t *array)

@@ -147,6 +147,30 @@ static void test_no_canonical_form(void **state)
     assert_null(aegis_json_canonical(NULL, NULL));
 }
 
+/* What is written for 8e16 is read as an integer, and written the same again. */
+static void test_canonical_is_stable(void **state)
+{
+    static const char *const texts[] = {"80000000000000000", "-80000000000000000", "123456789012345680"};
+    static const char *const refused[] = {"9007199254740993", "-9007199254740993", "1152921504606846976",
+                                          "9223372036854775807"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *value = parse(texts[i]);
+        char *text = aegis_json_canonical(value, NULL);
+
+        assert_string_equal(text, texts[i]);
+        free(text);
+        json_decref(value);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        json_t *value = parse(refused[i]);
+
+        assert_null(aegis_json_canonical(value, NULL));
+        json_decref(value);
+    }
+}
+
 static void test_refused(void **state)
 {
     static const char *const groups[] = {"refused", "not_json"};
@@ -299,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_number_corners),
         cmocka_unit_test(test_numbers_round_trip),
         cmocka_unit_test(test_no_canonical_form),
+        cmocka_unit_test(test_canonical_is_stable),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_deep),
         cmocka_unit_test(test_many_members),
