@@ -40,3 +40,14 @@ check_PROGRAMS += tests/unit/test_proxy_outcome
 tests_unit_test_proxy_outcome_SOURCES = tests/unit/test_proxy_outcome.c
 tests_unit_test_proxy_outcome_LDADD = $(proxy_test_libraries)
 TESTS += tests/unit/test_proxy_outcome
+
+check_PROGRAMS += tests/unit/test_proxy_exchange
+tests_unit_test_proxy_exchange_SOURCES = tests/unit/test_proxy_exchange.c tests/unit/proxy_street.c \
+	tests/unit/proxy_street.h
+tests_unit_test_proxy_exchange_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_exchange
+
+check_PROGRAMS += tests/unit/test_proxy_pay
+tests_unit_test_proxy_pay_SOURCES = tests/unit/test_proxy_pay.c tests/unit/proxy_street.c tests/unit/proxy_street.h
+tests_unit_test_proxy_pay_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_pay
