@@ -11,9 +11,9 @@ struct aegis_cli {
     bool json;           /* --json: one JSON value on standard output, for programs */
 };
 
-/* A command: argv[0] is its own name, the rest is its arguments (global options are gone already). What a person or program
- * asked for goes to standard output, complaints to standard error. Returns the exit status: 0 done, 1 it failed or the
- * answer is no, 2 the arguments are wrong. */
+/* A command: argv[0] is its own name, the rest is its arguments (global options are gone already). What a
+ * person or program asked for goes to standard output, complaints to standard error. Returns the exit status:
+ * 0 done, 1 it failed or the answer is no, 2 the arguments are wrong. */
 typedef int aegis_cli_command(const struct aegis_cli *cli, int argc, char **argv);
 
 aegis_cli_command aegis_cli_init;

@@ -23,3 +23,4 @@ libaegis_cli_a_SOURCES = \
 aegis_SOURCES = gate/cli/main.c
 aegis_LDADD = libaegis_cli.a libaegis_daemon.a libaegis_judge.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a \
 	libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)
+EXTRA_DIST += gate/cli/README.md

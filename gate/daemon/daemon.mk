@@ -36,3 +36,14 @@ tests_unit_test_config_LDADD = libaegis_daemon.a libaegis_x402.a libaegis_base.a
 tests_unit_test_supervisor_SOURCES = tests/unit/test_supervisor.c
 tests_unit_test_supervisor_LDADD = libaegis_daemon.a libaegis_judge.a libaegis_vault.a libaegis_x402.a libaegis_ipc.a \
 	libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+# The commented sample, and the unit for systemd.
+pkgdata_DATA = contrib/aegis.yaml
+systemdunitdir = $(prefix)/lib/systemd/system
+systemdunit_DATA = contrib/aegis.service
+contrib/aegis.service: $(srcdir)/contrib/aegis.service.in Makefile
+	@$(MKDIR_P) contrib
+	$(AM_V_GEN)sed -e 's|@bindir@|$(bindir)|' -e 's|@docdir@|$(docdir)|' $(srcdir)/contrib/aegis.service.in >$@
+CLEANFILES += contrib/aegis.service
+EXTRA_DIST += gate/README.md gate/daemon/README.md contrib/aegis.yaml contrib/aegis.service.in
+dist_doc_DATA = README.md

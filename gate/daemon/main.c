@@ -39,7 +39,8 @@ static const char help[] =
     "  -V, --version      print the version\n"
     "  -h, --help         print this\n"
     "\n"
-    "`aegis init` makes a first configuration; `aegis help` lists what can be asked of a running gate.\n";
+    "`aegis init` makes a first configuration, " AEGIS_DATA_FOLDER "/aegis.yaml\n"
+    "shows every option; `aegis help` lists what can be asked of a running gate.\n";
 
 /* What the command line said. */
 struct request {
