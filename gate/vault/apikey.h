@@ -43,7 +43,8 @@ void aegis_apikey_free(struct aegis_apikey **key);
 bool aegis_apikey_expired(const struct aegis_apikey *key, int64_t now);
 
 /* The EVM key of `wallet` (32 bytes), opened with the token. NULL with the reason: not the token, wallet not
- * in the key's scope, file changed. Expiry is the caller's question. Takes well under a millisecond. */
+ * in the key's scope, file changed. Expiry is the caller's question. A phrase costs about a
+ * millisecond (the seed), private keys far less. */
 struct aegis_secret *aegis_apikey_open(const struct aegis_apikey *key, const struct aegis_wallet *wallet,
                                        const struct aegis_secret *token, struct aegis_error *error);
 
