@@ -81,6 +81,9 @@ tests_unit_test_deadswitch_LDADD = $(JUDGE_TEST_LIBS)
 tests_unit_test_exec_SOURCES = tests/unit/test_exec.c tests/unit/judging.h
 tests_unit_test_exec_LDADD = $(JUDGE_TEST_LIBS)
 
+# The command that is about policies.
+libaegis_cli_a_SOURCES += gate/cli/policy.c
+
 # Policy documents ready to use.
 policydir = $(pkgdatadir)/policies
 dist_policy_DATA = \

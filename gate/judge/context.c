@@ -117,9 +117,7 @@ static bool put_domain(json_t *out, const json_t *context, const json_t *domain,
     if (!aegis_json_check(domain, domain_fields, error))
         return aegis_error_prefix(error, "typed_data.domain");
     return put_network(out, context, domain, error) &&
-           put(out, "asset", address(domain, "verifyingContract", error)) &&
-           put(out, "domain_name", json_incref(json_object_get(domain, "name"))) &&
-           put(out, "domain_version", json_incref(json_object_get(domain, "version")));
+           put(out, "asset", address(domain, "verifyingContract", error));
 }
 
 static bool typed_data_shape(const json_t *typed, struct aegis_error *error)
@@ -169,8 +167,7 @@ json_t *aegis_context_payment(const char *text, size_t length, struct aegis_erro
             typed = aegis_json_parse(raw, strlen(raw), error);
     }
     if (typed != NULL) {
-        out = json_pack("{s:s,s:s}", "api_key_id", aegis_json_text(context, "api_key_id", ""), "wallet_id",
-                        aegis_json_text(context, "wallet_id", ""));
+        out = json_pack("{s:s}", "agent", aegis_json_text(context, "api_key_id", ""));
         if (!read_payment(context, typed, out, error)) {
             json_decref(out);
             out = NULL;

@@ -29,6 +29,7 @@ enum {
     RECEIVE_LIMIT = 4 << 20,
     BACKLOG_LIMIT = 64 << 20,
     RUN_TIMEOUT_MS = 70000, /* longer than any executable may take */
+    CACHE_MS = 86400000,    /* no verdict about a request is kept for longer */
     ROUNDS = 8,             /* of running executables for one question */
 };
 
@@ -272,7 +273,8 @@ static void worker_check(struct aegis_channel *channel, const json_t *message, i
     };
     aegis_evaluate_request(judge->policies, json_object_get(message, "policies"), &request, &verdict);
     json_t *body = json_pack("{s:I,s:s,s:I}", "id", (json_int_t)aegis_json_integer(message, "id", 0),
-                             "verdict", verdict.verdict, "cache_ms", (json_int_t)verdict.cache_ms);
+                             "verdict", verdict.verdict, "cache_ms",
+                             (json_int_t)(verdict.cache_ms < CACHE_MS ? verdict.cache_ms : CACHE_MS));
     if (verdict.policy[0] != '\0')
         json_object_set_new(body, "policy", json_string(verdict.policy));
     if (verdict.code[0] != '\0')

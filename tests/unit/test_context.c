@@ -63,14 +63,12 @@ static void test_a_payment(void **state)
         fail_msg("%s", error.text);
     char *text = json_dumps(payment, JSON_COMPACT | JSON_SORT_KEYS);
     assert_string_equal(
-        text,
-        "{\"api_key_id\":\"k\",\"asset\":\"0x036CbD53842c5426634e7929541eC2318f3dCF7e\",\"authorization\":{"
-        "\"from\":\"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\","
-        "\"nonce\":\"0xabababababababababababababababababababababababababababababababab\","
-        "\"to\":\"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\",\"validAfter\":\"0\",\"validBefore\":"
-        "\"1790000060\","
-        "\"value\":\"10000\"},\"domain_name\":\"USDC\",\"domain_version\":\"2\",\"network\":\"eip155:84532\","
-        "\"wallet_id\":\"w\"}");
+        text, "{\"agent\":\"k\",\"asset\":\"0x036CbD53842c5426634e7929541eC2318f3dCF7e\",\"authorization\":{"
+              "\"from\":\"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\","
+              "\"nonce\":\"0xabababababababababababababababababababababababababababababababab\","
+              "\"to\":\"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\",\"validAfter\":\"0\",\"validBefore\":"
+              "\"1790000060\","
+              "\"value\":\"10000\"},\"network\":\"eip155:84532\"}");
     free(text);
     json_decref(payment);
 }
