@@ -6,6 +6,7 @@ libaegis_http_a_SOURCES = \
 	gate/http/connection.c gate/http/connection.h gate/http/inside.h \
 	gate/http/deadline.c \
 	gate/http/dial.c gate/http/dial.h \
+	gate/http/fetch.c gate/http/fetch.h \
 	gate/http/fields.c \
 	gate/http/framing.c \
 	gate/http/head.c gate/http/head.h gate/http/parse.h \
@@ -40,3 +41,8 @@ check_PROGRAMS += tests/unit/test_dial
 TESTS += tests/unit/test_dial
 tests_unit_test_dial_SOURCES = tests/unit/test_dial.c tests/unit/certificates.c tests/unit/certificates.h
 tests_unit_test_dial_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_fetch
+TESTS += tests/unit/test_fetch
+tests_unit_test_fetch_SOURCES = tests/unit/test_fetch.c tests/unit/certificates.c tests/unit/certificates.h
+tests_unit_test_fetch_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
