@@ -24,3 +24,9 @@ aegis_SOURCES = gate/cli/main.c
 aegis_LDADD = libaegis_cli.a libaegis_daemon.a libaegis_judge.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a \
 	libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)
 EXTRA_DIST += gate/cli/README.md
+
+check_PROGRAMS += tests/unit/test_cli
+TESTS += tests/unit/test_cli
+tests_unit_test_cli_SOURCES = tests/unit/test_cli.c tests/unit/ledger_maker.h
+tests_unit_test_cli_LDADD = libaegis_cli.a libaegis_daemon.a libaegis_judge.a libaegis_ledger.a libaegis_vault.a \
+	libaegis_x402.a libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)

@@ -12,12 +12,16 @@
 
 /* ---- one payment's entries ---- */
 
+/* Without the signature: people show receipts to others, and until validBefore whoever has it can cash it. It
+ * stays in the ledger. */
 static bool collect(const struct aegis_entry *entry, void *context)
 {
     json_t *value = aegis_entry_json(entry);
 
-    if (value != NULL)
-        json_array_append_new(context, value);
+    if (value == NULL)
+        return true;
+    json_object_del(json_object_get(value, "body"), "signature");
+    json_array_append_new(context, value);
     return true;
 }
 
@@ -36,7 +40,7 @@ static json_t *body_of(const json_t *entries, const char *kind)
 }
 
 /* The row from the books with what the entries add: the decision with its facts, the authorization, the
- * settlement. The signature stays in the ledger: until validBefore whoever has it can cash it. */
+ * settlement. */
 static json_t *receipt(const json_t *row, const json_t *entries)
 {
     static const char *const ends[] = {"settled", "expired", "cancelled"};

@@ -53,15 +53,19 @@ static json_t *documents_of(const struct replay *replay, const json_t *verdicts,
         char *version = version_key(aegis_json_text(row, "policy", ""), aegis_json_text(row, "hash", "")),
              *before = *key;
         json_t *document = json_object_get(replay->documents, version);
+        /* A policy that was not there then has no version, and must not be there now. */
+        bool absent = aegis_json_text(row, "hash", "")[0] == '\0';
 
-        if (document != NULL)
+        if (absent)
+            ;
+        else if (document != NULL)
             json_array_append_new(out, json_pack("{s:s,s:O}", "path", version, "document", document));
         else
             aegis_error_set(error, "policy %s is not in the ledger", version);
         *key = aegis_format("%s%s\n", before, version);
         free(before);
         free(version);
-        if (document == NULL) {
+        if (document == NULL && !absent) {
             json_decref(out);
             return NULL;
         }
