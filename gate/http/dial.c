@@ -113,23 +113,23 @@ void aegis_dialer_free(struct aegis_dialer **pointer)
     free(dialer);
 }
 
-static bool refuses(const struct aegis_dialer *dialer, const struct aegis_address *address)
+static bool refuses(const struct aegis_dialer *dialer, const struct aegis_ip *address)
 {
-    struct aegis_address inner;
+    struct aegis_ip inner;
     if (aegis_networks_hold(&dialer->allowed, address)) {
         return false;
     }
     if (aegis_networks_hold(&dialer->refused, address)) {
         return true;
     }
-    return aegis_address_embedded(address, &inner) && aegis_networks_hold(&dialer->refused, &inner) &&
+    return aegis_ip_embedded(address, &inner) && aegis_networks_hold(&dialer->refused, &inner) &&
            !aegis_networks_hold(&dialer->allowed, &inner);
 }
 
 bool aegis_dialer_refuses(const struct aegis_dialer *dialer, const char *text)
 {
-    struct aegis_address address;
-    return !aegis_address_parse(text, &address) || refuses(dialer, &address);
+    struct aegis_ip address;
+    return !aegis_ip_parse(text, &address) || refuses(dialer, &address);
 }
 
 /* Leaves the loop; the memory stays. */
@@ -301,9 +301,8 @@ static void on_step(evutil_socket_t fd, short what, void *context)
 
 static void take_address(struct aegis_dial *dial, const struct sockaddr *address, size_t size)
 {
-    struct aegis_address bytes;
-    if (dial->count == ADDRESSES_MAX || size > sizeof(dial->addresses[0]) ||
-        !aegis_address_of(address, &bytes)) {
+    struct aegis_ip bytes;
+    if (dial->count == ADDRESSES_MAX || size > sizeof(dial->addresses[0]) || !aegis_ip_of(address, &bytes)) {
         return;
     }
     if (refuses(dial->dialer, &bytes)) {

@@ -8,19 +8,19 @@
 #include "gate/base/log.h"
 
 struct aegis_network {
-    struct aegis_address address;
+    struct aegis_ip address;
     unsigned bits;
 };
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static void map(const void *four, struct aegis_address *out)
+static void map(const void *four, struct aegis_ip *out)
 {
     memcpy(out->bytes, mapped, sizeof(mapped));
     memcpy(out->bytes + 12, four, 4);
 }
 
-bool aegis_address_parse(const char *text, struct aegis_address *out)
+bool aegis_ip_parse(const char *text, struct aegis_ip *out)
 {
     uint8_t four[4];
     if (inet_pton(AF_INET, text, four) == 1) {
@@ -30,7 +30,7 @@ bool aegis_address_parse(const char *text, struct aegis_address *out)
     return inet_pton(AF_INET6, text, out->bytes) == 1;
 }
 
-bool aegis_address_of(const struct sockaddr *address, struct aegis_address *out)
+bool aegis_ip_of(const struct sockaddr *address, struct aegis_ip *out)
 {
     if (address->sa_family == AF_INET) {
         map(&((const struct sockaddr_in *)(const void *)address)->sin_addr, out);
@@ -44,7 +44,7 @@ bool aegis_address_of(const struct sockaddr *address, struct aegis_address *out)
     return false;
 }
 
-static bool inside(const struct aegis_address *address, const struct aegis_address *network, unsigned bits)
+static bool inside(const struct aegis_ip *address, const struct aegis_ip *network, unsigned bits)
 {
     unsigned whole = bits / 8;
     unsigned rest = bits % 8;
@@ -55,7 +55,7 @@ static bool inside(const struct aegis_address *address, const struct aegis_addre
     return rest == 0 || (address->bytes[whole] & mask) == (network->bytes[whole] & mask);
 }
 
-bool aegis_networks_hold(const struct aegis_networks *networks, const struct aegis_address *address)
+bool aegis_networks_hold(const struct aegis_networks *networks, const struct aegis_ip *address)
 {
     for (size_t i = 0; i < networks->count; i++) {
         if (inside(address, &networks->rows[i].address, networks->rows[i].bits)) {
@@ -85,7 +85,7 @@ static bool parse_network(const char *text, struct aegis_network *out)
     }
     memcpy(address, text, length);
     address[length] = '\0';
-    if (!aegis_address_parse(address, &out->address)) {
+    if (!aegis_ip_parse(address, &out->address)) {
         return false;
     }
     unsigned most = strchr(address, ':') == NULL ? 32 : 128;
@@ -170,7 +170,7 @@ void aegis_networks_free(struct aegis_networks *networks)
     *networks = (struct aegis_networks){0};
 }
 
-bool aegis_address_embedded(const struct aegis_address *address, struct aegis_address *out)
+bool aegis_ip_embedded(const struct aegis_ip *address, struct aegis_ip *out)
 {
     static const struct {
         uint8_t prefix[12];

@@ -11,7 +11,7 @@
 #include "gate/base/error.h"
 
 /* IPv4 addresses stand in their IPv6-mapped form. */
-struct aegis_address {
+struct aegis_ip {
     uint8_t bytes[16];
 };
 
@@ -25,14 +25,14 @@ bool aegis_networks_read(struct aegis_networks *networks, const json_t *list, st
 bool aegis_networks_add(struct aegis_networks *networks, const char *text, struct aegis_error *error);
 void aegis_networks_free(struct aegis_networks *networks);
 
-bool aegis_networks_hold(const struct aegis_networks *networks, const struct aegis_address *address);
+bool aegis_networks_hold(const struct aegis_networks *networks, const struct aegis_ip *address);
 
-bool aegis_address_parse(const char *text, struct aegis_address *out);
-bool aegis_address_of(const struct sockaddr *address, struct aegis_address *out);
+bool aegis_ip_parse(const char *text, struct aegis_ip *out);
+bool aegis_ip_of(const struct sockaddr *address, struct aegis_ip *out);
 
 /* The IPv4 address inside an IPv6 one that a translator or tunnel would carry the packets to
  * (IPv4-compatible, NAT64, 6to4, Teredo, ISATAP), in mapped form; false when there is none. */
-bool aegis_address_embedded(const struct aegis_address *address, struct aegis_address *out);
+bool aegis_ip_embedded(const struct aegis_ip *address, struct aegis_ip *out);
 
 /* What nobody has business with from inside a gate: this host by its other names, link-local (which is where
  * clouds keep their metadata), multicast, reserved and broadcast. Loopback and private networks are left:
