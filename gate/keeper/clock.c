@@ -22,7 +22,8 @@ void aegis_keeper_clock_start(struct aegis_keeper_clock *clock, int64_t step_ms,
     clock->state = wall < latest - step_ms ? AEGIS_CLOCK_BEHIND : AEGIS_CLOCK_STEADY;
     if (clock->state == AEGIS_CLOCK_BEHIND)
         aegis_log(AEGIS_LOG_ERROR,
-                  "the clock is %lld s behind the last entry of the ledger: nothing is signed until it has caught up, "
+                  "the clock is %lld s behind the last entry of the ledger: nothing is signed until it has "
+                  "caught up, "
                   "or \"aegis resume clock\"",
                   (long long)(latest - wall) / 1000);
 }
@@ -41,12 +42,14 @@ static void notice_step(struct aegis_keeper_clock *clock, int64_t apart)
 {
     if (apart > clock->step_ms) {
         clock->state = AEGIS_CLOCK_AHEAD;
-        aegis_log(AEGIS_LOG_ERROR, "the clock jumped ahead by %lld s: nothing is signed until \"aegis resume clock\"",
+        aegis_log(AEGIS_LOG_ERROR,
+                  "the clock jumped ahead by %lld s: nothing is signed until \"aegis resume clock\"",
                   (long long)apart / 1000);
     } else if (apart < -clock->step_ms) {
         clock->state = AEGIS_CLOCK_BEHIND;
         aegis_log(AEGIS_LOG_ERROR,
-                  "the clock jumped back by %lld s: nothing is signed until it has caught up, or \"aegis resume clock\"",
+                  "the clock jumped back by %lld s: nothing is signed until it has caught up, or \"aegis "
+                  "resume clock\"",
                   (long long)-apart / 1000);
     }
 }
@@ -73,8 +76,8 @@ int64_t aegis_keeper_clock_read(struct aegis_keeper_clock *clock)
         notice_end(clock, wall, boot, apart);
     if (clock->state == AEGIS_CLOCK_STEADY)
         follow_drift(clock, boot, wall - boot);
-    /* While the clock is ahead, time goes on as if it had not stepped, so that what is recorded meanwhile is not from the
-     * future. */
+    /* While the clock is ahead, time goes on as if it had not stepped, so that what is recorded meanwhile is
+     * not from the future. */
     int64_t now = clock->state == AEGIS_CLOCK_AHEAD ? boot + clock->offset : wall;
     if (now > clock->now)
         clock->now = now;

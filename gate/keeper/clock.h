@@ -1,8 +1,9 @@
 /* The keeper's time. It never runs backwards, and it knows when the system's clock was moved.
  *
- * Windows and lifetimes hang on the time, so whoever can move the clock can empty a window. The wall clock is compared
- * with the clock that counts since boot: when the two drift apart by more than `step_ms`, the time cannot be trusted and
- * nothing is signed until an operator says `resume clock`, or, after a step backwards, until the time has caught up. */
+ * Windows and lifetimes hang on the time, so whoever can move the clock can empty a window. The wall clock is
+ * compared with the clock that counts since boot: when the two drift apart by more than `step_ms`, the time
+ * cannot be trusted and nothing is signed until an operator says `resume clock`, or, after a step backwards,
+ * until the time has caught up. */
 #ifndef AEGIS_KEEPER_CLOCK_H
 #define AEGIS_KEEPER_CLOCK_H
 
@@ -19,8 +20,8 @@ struct aegis_keeper_clock {
     int64_t (*wall)(void);
     int64_t (*boot)(void);
     int64_t step_ms;
-    int64_t now;    /* the last time that was handed out */
-    int64_t offset; /* wall - boot, as trusted; follows what clock discipline may do and no faster */
+    int64_t now;     /* the last time that was handed out */
+    int64_t offset;  /* wall - boot, as trusted; follows what clock discipline may do and no faster */
     int64_t boot_at; /* when offset was last brought up to date */
     enum aegis_keeper_clock_state state;
 };

@@ -63,7 +63,8 @@ static void commit_turn(evutil_socket_t fd, short what, void *context)
     STAILQ_CONCAT(&jobs, &commit->jobs);
     bool durable = write_jobs(commit, &jobs, &error);
     if (!durable) {
-        aegis_log(AEGIS_LOG_ERROR, "the ledger could not be written, nothing is signed until it can: %s", error.text);
+        aegis_log(AEGIS_LOG_ERROR, "the ledger could not be written, nothing is signed until it can: %s",
+                  error.text);
         commit->open = false;
         retry_later(commit);
     }

@@ -1,10 +1,11 @@
-/* Group commit: everything that became ready in one turn of the loop shares one transaction, and nobody is told anything
- * before it returned.
+/* Group commit: everything that became ready in one turn of the loop shares one transaction, and nobody is
+ * told anything before it returned.
  *
- *     handlers ... aegis_commit_add(job) ... handlers | end of turn: BEGIN, write of each, COMMIT, done of each
+ *     handlers ... aegis_commit_add(job) ... handlers | end of turn: BEGIN, write of each, COMMIT, done of
+ * each
  *
- * A transaction that failed, at whatever point, leaves it open what is in the file. Every job is told LOST, the ledger is
- * reopened and read back, and until that has worked nothing more is written. */
+ * A transaction that failed, at whatever point, leaves it open what is in the file. Every job is told LOST,
+ * the ledger is reopened and read back, and until that has worked nothing more is written. */
 #ifndef AEGIS_KEEPER_COMMIT_H
 #define AEGIS_KEEPER_COMMIT_H
 
@@ -29,8 +30,8 @@ struct aegis_job {
 struct aegis_commit_hooks {
     /* A transaction is durable up to the entry `seq`. */
     void (*grew)(int64_t seq, void *context);
-    /* The ledger was reopened after a failure: bring what is in memory in line with it. Jobs that are added here are
-     * written first. */
+    /* The ledger was reopened after a failure: bring what is in memory in line with it. Jobs that are added
+     * here are written first. */
     void (*reopened)(void *context);
     void *context;
 };

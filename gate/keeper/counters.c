@@ -13,12 +13,13 @@
 
 #define DAY_MS 86400000
 
-/* How many scope values are kept. Beyond it the one that was not asked for longest goes; it is read from the books again
- * when somebody asks. */
+/* How many scope values are kept. Beyond it the one that was not asked for longest goes; it is read from the
+ * books again when somebody asks. */
 enum { SCOPES = 32768, SEPARATOR = 0x1f };
 
 enum scope_kind { AGENT, GATE, AGENT_HOST, AGENT_PAYEE, HOST, PAYEE, SCOPE_KINDS };
-static const char *const scope_names[SCOPE_KINDS] = {"agent", "gate", "agent+host", "agent+payee", "host", "payee"};
+static const char *const scope_names[SCOPE_KINDS] = {"agent",       "gate", "agent+host",
+                                                     "agent+payee", "host", "payee"};
 
 enum window_kind { HOUR, DAY, WEEK, MONTH, TOTAL, ROLLING, WINDOW_KINDS };
 static const char *const window_names[] = {"hour", "day", "week", "month", "total"};
@@ -103,8 +104,8 @@ static void scope_free(struct aegis_counters *counters, struct scope *scope)
     free(scope);
 }
 
-/* The name of the scope of `kind` that `share` falls into. Agents, hosts and addresses have no control characters. The
- * caller frees, unless it fitted into `room`. */
+/* The name of the scope of `kind` that `share` falls into. Agents, hosts and addresses have no control
+ * characters. The caller frees, unless it fitted into `room`. */
 static char *scope_key(enum scope_kind kind, const struct aegis_share *share, char *room, size_t size)
 {
     const char *a = "", *b = "";
@@ -138,8 +139,8 @@ static void scope_evict(struct aegis_counters *counters)
     }
 }
 
-static struct scope *scope_find(struct aegis_counters *counters, enum scope_kind kind, const struct aegis_share *share,
-                                bool make)
+static struct scope *scope_find(struct aegis_counters *counters, enum scope_kind kind,
+                                const struct aegis_share *share, bool make)
 {
     char room[256];
     char *key = scope_key(kind, share, room, sizeof room);
@@ -231,7 +232,8 @@ static void start_asking(struct aegis_counters *counters, enum scope_kind kind)
     counters->asked[kind] = true;
     for (size_t i = 0; i < counters->judged_count; i++) {
         struct judged *judged = &counters->judged[i];
-        tentatives_add(&scope_find(counters, kind, &judged->share, true)->tentatives, judged->number, &judged->share);
+        tentatives_add(&scope_find(counters, kind, &judged->share, true)->tentatives, judged->number,
+                       &judged->share);
     }
 }
 
@@ -253,8 +255,8 @@ uint64_t aegis_counters_try(struct aegis_counters *counters, const struct aegis_
     judged->share.token = aegis_strdup(share->token);
     for (int kind = 0; kind < SCOPE_KINDS; kind++)
         if (counters->asked[kind])
-            tentatives_add(&scope_find(counters, (enum scope_kind)kind, share, true)->tentatives, judged->number,
-                           &judged->share);
+            tentatives_add(&scope_find(counters, (enum scope_kind)kind, share, true)->tentatives,
+                           judged->number, &judged->share);
     return judged->number;
 }
 
@@ -276,7 +278,8 @@ static struct aegis_share judged_take(struct aegis_counters *counters, uint64_t 
             (counters->judged_count - low) * sizeof *counters->judged);
     for (int kind = 0; kind < SCOPE_KINDS; kind++)
         if (counters->asked[kind])
-            tentatives_remove(&scope_find(counters, (enum scope_kind)kind, &share, false)->tentatives, number);
+            tentatives_remove(&scope_find(counters, (enum scope_kind)kind, &share, false)->tentatives,
+                              number);
     return share;
 }
 
@@ -300,8 +303,8 @@ static bool takes(const char *chain, const char *token, const char *network, con
     return aegis_books_pattern(chain, network) && (strcmp(token, "*") == 0 || strcmp(token, symbol) == 0);
 }
 
-/* Moves a calendar counter to the window that holds `now`. No payment that is in the new window was left out before, since
- * whatever is in it came by here. */
+/* Moves a calendar counter to the window that holds `now`. No payment that is in the new window was left out
+ * before, since whatever is in it came by here. */
 static void counter_turn(struct counter *counter, int64_t now)
 {
     if (counter->window == ROLLING || now < counter->end)
@@ -310,7 +313,8 @@ static void counter_turn(struct counter *counter, int64_t now)
     memset(&counter->sum, 0, sizeof counter->sum);
 }
 
-static void sum_move(struct aegis_books_sum *sum, aegis_amount scaled, enum aegis_counted from, enum aegis_counted to)
+static void sum_move(struct aegis_books_sum *sum, aegis_amount scaled, enum aegis_counted from,
+                     enum aegis_counted to)
 {
     aegis_amount *places[] = {NULL, &sum->exposed, &sum->settled};
     AEGIS_ASSERT(from == AEGIS_COUNTED_NOT || aegis_amount_sub(*places[from], scaled, places[from]));
@@ -325,7 +329,8 @@ static void counter_move(struct counter *counter, const struct aegis_share *shar
     if (!takes(counter->chain, counter->token, share->network, share->token))
         return;
     if (counter->window == ROLLING) {
-        struct aegis_books_sum *bucket = aegis_rolling_at(&counter->rolling, share->at, from == AEGIS_COUNTED_NOT);
+        struct aegis_books_sum *bucket =
+            aegis_rolling_at(&counter->rolling, share->at, from == AEGIS_COUNTED_NOT);
         if (bucket == NULL) /* has left the window */
             return;
         sum_move(bucket, share->scaled, from, to);
@@ -337,8 +342,8 @@ static void counter_move(struct counter *counter, const struct aegis_share *shar
     sum_move(&counter->sum, share->scaled, from, to);
 }
 
-void aegis_counters_move(struct aegis_counters *counters, const struct aegis_share *share, enum aegis_counted from,
-                         enum aegis_counted to)
+void aegis_counters_move(struct aegis_counters *counters, const struct aegis_share *share,
+                         enum aegis_counted from, enum aegis_counted to)
 {
     if (from == to)
         return;
@@ -364,8 +369,8 @@ static void fill(int64_t at, aegis_amount scaled, bool settled, void *context)
     sum_move(&counter->sum, scaled, AEGIS_COUNTED_NOT, to);
 }
 
-static bool counter_fill(struct counter *counter, struct aegis_books *books, const struct aegis_books_scope *of,
-                         int64_t now, struct aegis_error *error)
+static bool counter_fill(struct counter *counter, struct aegis_books *books,
+                         const struct aegis_books_scope *of, int64_t now, struct aegis_error *error)
 {
     if (counter->window == ROLLING)
         return aegis_books_since(books, of, now - counter->length + 1, fill, counter, error);
@@ -376,9 +381,9 @@ static bool counter_fill(struct counter *counter, struct aegis_books *books, con
     return aegis_books_rollup(books, of, day, &counter->sum, error);
 }
 
-static struct counter *counter_new(struct aegis_counters *counters, struct scope *scope, struct aegis_books *books,
-                                   const struct counter *like, const struct aegis_share *share, int64_t now,
-                                   struct aegis_error *error)
+static struct counter *counter_new(struct aegis_counters *counters, struct scope *scope,
+                                   struct aegis_books *books, const struct counter *like,
+                                   const struct aegis_share *share, int64_t now, struct aegis_error *error)
 {
     enum scope_kind kind = scope->kind;
     struct aegis_books_scope of = {
@@ -458,8 +463,8 @@ static void counter_forward(struct counter *counter, int64_t now)
 }
 
 /* Adds the payments being judged that came before `number`. Returns the time of the first, or INT64_MAX. */
-static int64_t add_tentative(const struct scope *scope, const struct counter *counter, uint64_t number, int64_t from,
-                             struct aegis_books_sum *out)
+static int64_t add_tentative(const struct scope *scope, const struct counter *counter, uint64_t number,
+                             int64_t from, struct aegis_books_sum *out)
 {
     int64_t first = INT64_MAX;
     for (size_t i = 0; i < scope->tentatives.count && scope->tentatives.items[i].number < number; i++) {
@@ -491,18 +496,20 @@ static void counter_answer(const struct scope *scope, struct counter *counter, u
 }
 
 bool aegis_counters_spent(struct aegis_counters *counters, struct aegis_books *books, const char *scope_name,
-                          const char *window, const char *chain, const char *token, const struct aegis_share *share,
-                          uint64_t number, int64_t now, struct aegis_books_sum *out, int64_t *resets_at,
-                          struct aegis_error *error)
+                          const char *window, const char *chain, const char *token,
+                          const struct aegis_share *share, uint64_t number, int64_t now,
+                          struct aegis_books_sum *out, int64_t *resets_at, struct aegis_error *error)
 {
     enum scope_kind kind;
     struct counter like = {.chain = (char *)chain, .token = (char *)token};
     if (!parse_scope(scope_name, &kind))
-        return aegis_error_set(error, "\"%s\" is no scope: expected agent, gate, agent+host, agent+payee, host or payee",
-                               scope_name);
+        return aegis_error_set(
+            error, "\"%s\" is no scope: expected agent, gate, agent+host, agent+payee, host or payee",
+            scope_name);
     if (!parse_window(window, &like))
         return aegis_error_set(
-            error, "\"%s\" is no window: expected hour, day, week, month, total or rolling:SECONDS (60 to 2678400)",
+            error,
+            "\"%s\" is no window: expected hour, day, week, month, total or rolling:SECONDS (60 to 2678400)",
             window);
     start_asking(counters, kind);
     struct scope *scope = scope_find(counters, kind, share, true);

@@ -1,14 +1,14 @@
-/* What was spent, as running sums: one counter per scope value, window, chain pattern and token, made when it is first
- * asked for, filled from the ledger's books, kept up to date by every change after that.
+/* What was spent, as running sums: one counter per scope value, window, chain pattern and token, made when it
+ * is first asked for, filled from the ledger's books, kept up to date by every change after that.
  *
- * A payment that is being judged is in the counters as tentative, with a number that says when it came. A question about
- * payment N sees everything that is durable and the tentative payments with smaller numbers:
+ * A payment that is being judged is in the counters as tentative, with a number that says when it came. A
+ * question about payment N sees everything that is durable and the tentative payments with smaller numbers:
  *
  *     durable ... | tentative 1, 2, 3 ... N-1 | N | N+1 ...
  *     \________ seen when N is judged _______/
  *
- * So any set of payments that are judged side by side and all allowed fits: the last of them saw all the others. And
- * those that came later cannot make an earlier one fail. */
+ * So any set of payments that are judged side by side and all allowed fits: the last of them saw all the
+ * others. And those that came later cannot make an earlier one fail. */
 #ifndef AEGIS_KEEPER_COUNTERS_H
 #define AEGIS_KEEPER_COUNTERS_H
 
@@ -30,7 +30,8 @@ struct aegis_share {
     aegis_amount scaled;
 };
 
-/* Largest amount of one payment: 2^96 scaled units, some 79 billion whole tokens. Below it 2^32 payments fit into a sum. */
+/* Largest amount of one payment: 2^96 scaled units, some 79 billion whole tokens. Below it 2^32 payments fit
+ * into a sum. */
 #define AEGIS_SHARE_MAX ((aegis_amount)1 << 96)
 
 enum aegis_counted { AEGIS_COUNTED_NOT, AEGIS_COUNTED_EXPOSED, AEGIS_COUNTED_SETTLED };
@@ -50,18 +51,18 @@ void aegis_counters_drop(struct aegis_counters *counters, uint64_t number);
 void aegis_counters_keep(struct aegis_counters *counters, uint64_t number);
 
 /* A durable payment changes. */
-void aegis_counters_move(struct aegis_counters *counters, const struct aegis_share *share, enum aegis_counted from,
-                         enum aegis_counted to);
+void aegis_counters_move(struct aegis_counters *counters, const struct aegis_share *share,
+                         enum aegis_counted from, enum aegis_counted to);
 
 #define AEGIS_NUMBER_LAST UINT64_MAX /* sees every tentative payment */
 
-/* The sums of `scope` (agent, gate, agent+host, agent+payee, host, payee: of `share`'s), `window`, `chain` and `token`, as
- * seen by payment `number` at `now`. `now` never goes back except after a reset. False when the query is none, or the
- * books cannot be read. */
+/* The sums of `scope` (agent, gate, agent+host, agent+payee, host, payee: of `share`'s), `window`, `chain`
+ * and `token`, as seen by payment `number` at `now`. `now` never goes back except after a reset. False when
+ * the query is none, or the books cannot be read. */
 bool aegis_counters_spent(struct aegis_counters *counters, struct aegis_books *books, const char *scope,
-                          const char *window, const char *chain, const char *token, const struct aegis_share *share,
-                          uint64_t number, int64_t now, struct aegis_books_sum *out, int64_t *resets_at,
-                          struct aegis_error *error);
+                          const char *window, const char *chain, const char *token,
+                          const struct aegis_share *share, uint64_t number, int64_t now,
+                          struct aegis_books_sum *out, int64_t *resets_at, struct aegis_error *error);
 
 /* Counters in memory, and payments being judged. */
 size_t aegis_counters_count(const struct aegis_counters *counters);

@@ -24,8 +24,8 @@ struct aegis_identities {
     int64_t key_cache_ms;
 };
 
-struct aegis_identities *aegis_identities_new(const struct aegis_vault *vault, const struct aegis_signer *signer,
-                                              int64_t key_cache_ms)
+struct aegis_identities *aegis_identities_new(const struct aegis_vault *vault,
+                                              const struct aegis_signer *signer, int64_t key_cache_ms)
 {
     struct aegis_identities *identities = aegis_alloc(sizeof *identities);
     identities->vault = vault;
@@ -145,7 +145,8 @@ static struct owner *owner_new(const char *listener)
     return owner;
 }
 
-static void owner_update(const struct aegis_identities *identities, struct owner *owner, const json_t *settings)
+static void owner_update(const struct aegis_identities *identities, struct owner *owner,
+                         const json_t *settings)
 {
     struct aegis_identity *identity = owner->identity;
     const char *wallet = aegis_json_text(settings, "wallet", "");
@@ -234,13 +235,15 @@ static bool compare_with_ledger(struct aegis_books *books, struct aegis_identity
     identity->revoked = row.revoked != 0;
     identity->recorded = policies != NULL && strcmp(row.name, identity->name) == 0 &&
                          strcmp(row.wallet, identity->wallet) == 0 &&
-                         strcmp(row.address, identity->address_text) == 0 && strcmp(row.policies, policies) == 0;
+                         strcmp(row.address, identity->address_text) == 0 &&
+                         strcmp(row.policies, policies) == 0;
     free(policies);
     aegis_agent_row_clear(&row);
     return true;
 }
 
-static struct aegis_identity *identity_read(const struct aegis_identities *identities, const struct aegis_apikey *key)
+static struct aegis_identity *identity_read(const struct aegis_identities *identities,
+                                            const struct aegis_apikey *key)
 {
     struct aegis_identity *identity = aegis_alloc(sizeof *identity);
     json_t *own = json_array();
@@ -248,7 +251,8 @@ static struct aegis_identity *identity_read(const struct aegis_identities *ident
         json_array_append_new(own, json_string(*id));
     identity->id = aegis_strdup(key->id);
     identity->name = aegis_strdup(key->name);
-    identity->wallet = aegis_strdup(key->wallet_ids != NULL && key->wallet_ids[0] != NULL ? key->wallet_ids[0] : "");
+    identity->wallet =
+        aegis_strdup(key->wallet_ids != NULL && key->wallet_ids[0] != NULL ? key->wallet_ids[0] : "");
     identity->policies = all_policies(identities, own);
     json_decref(own);
     return identity;
@@ -283,12 +287,13 @@ static bool identity_open(struct aegis_identities *identities, struct aegis_iden
         aegis_wallet_free(&wallet);
     }
     if (identity->key == NULL) {
-        aegis_log(AEGIS_LOG_WARNING, "agent %s (%s): the wallet cannot be opened: %s", identity->id, identity->name,
-                  error.text);
+        aegis_log(AEGIS_LOG_WARNING, "agent %s (%s): the wallet cannot be opened: %s", identity->id,
+                  identity->name, error.text);
         return false;
     }
     identity->key_until = now + identities->key_cache_ms;
-    AEGIS_ASSERT(aegis_signer_address(identities->signer, aegis_secret_bytes(identity->key), &identity->address));
+    AEGIS_ASSERT(
+        aegis_signer_address(identities->signer, aegis_secret_bytes(identity->key), &identity->address));
     aegis_address_format(&identity->address, identity->address_text);
     return true;
 }
@@ -331,7 +336,8 @@ static bool uid_belongs(const struct owner *owner, int64_t uid)
 }
 
 static struct aegis_identity *find_by_listener(struct aegis_identities *identities, struct aegis_books *books,
-                                               const struct aegis_credential *credential, struct aegis_refusal *refusal)
+                                               const struct aegis_credential *credential,
+                                               struct aegis_refusal *refusal)
 {
     struct owner *owner = aegis_table_get(identities->owners, credential->listener);
     if (owner == NULL || !uid_belongs(owner, credential->uid))

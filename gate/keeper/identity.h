@@ -1,8 +1,8 @@
-/* Who an agent is: from the token that it presented, or from the listener in owner mode, to a name, a wallet, an address,
- * policies, and the opened key.
+/* Who an agent is: from the token that it presented, or from the listener in owner mode, to a name, a wallet,
+ * an address, policies, and the opened key.
  *
- * An opened key stays in locked memory for `key_cache_ms` after it was last opened and is wiped then. Whether the token
- * still stands is asked of the disk each time. */
+ * An opened key stays in locked memory for `key_cache_ms` after it was last opened and is wiped then. Whether
+ * the token still stands is asked of the disk each time. */
 #ifndef AEGIS_KEEPER_IDENTITY_H
 #define AEGIS_KEEPER_IDENTITY_H
 
@@ -54,29 +54,30 @@ struct aegis_refusal {
     char agent[64];   /* id when the agent is known all the same; "" */
 };
 
-struct aegis_identities *aegis_identities_new(const struct aegis_vault *vault, const struct aegis_signer *signer,
-                                              int64_t key_cache_ms);
+struct aegis_identities *aegis_identities_new(const struct aegis_vault *vault,
+                                              const struct aegis_signer *signer, int64_t key_cache_ms);
 void aegis_identities_free(struct aegis_identities **identities);
 void aegis_identities_cache(struct aegis_identities *identities, int64_t key_cache_ms);
 
 /* The gate's own policies, for everybody. Known identities are read again. */
 void aegis_identities_policies(struct aegis_identities *identities, const json_t *policies);
 
-/* Owner mode: the listeners' `owner` objects by listener name, all of them; what is not there any more is forgotten. A
- * wallet stays open over a change of anything else. */
+/* Owner mode: the listeners' `owner` objects by listener name, all of them; what is not there any more is
+ * forgotten. A wallet stays open over a change of anything else. */
 void aegis_identities_owners(struct aegis_identities *identities, const json_t *owners);
 
 /* Opens the wallet of a listener's owner. Takes about 0.12 s. */
 bool aegis_identities_unlock(struct aegis_identities *identities, const char *listener,
                              const struct aegis_secret *passphrase, struct aegis_error *error);
 
-/* The identity, with a key that can sign. NULL with the reason. Borrowed until the next call, longer with aegis_identity_use. */
+/* The identity, with a key that can sign. NULL with the reason. Borrowed until the next call, longer with
+ * aegis_identity_use. */
 struct aegis_identity *aegis_identities_find(struct aegis_identities *identities, struct aegis_books *books,
                                              const struct aegis_credential *credential, int64_t now,
                                              struct aegis_refusal *refusal);
 
-/* Without a credential, by id, for ticks and explanations: no key, `policies` and names only. NULL when there is no such
- * key any more. */
+/* Without a credential, by id, for ticks and explanations: no key, `policies` and names only. NULL when there
+ * is no such key any more. */
 struct aegis_identity *aegis_identities_peek(struct aegis_identities *identities, const char *id,
                                              struct aegis_refusal *refusal);
 

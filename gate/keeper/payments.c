@@ -209,8 +209,8 @@ static bool visit_one(const char *key, void *value, void *context)
     return true;
 }
 
-void aegis_payments_each(const struct aegis_payments *payments, void (*each)(struct aegis_held *held, void *context),
-                         void *context)
+void aegis_payments_each(const struct aegis_payments *payments,
+                         void (*each)(struct aegis_held *held, void *context), void *context)
 {
     struct visit visit = {each, context};
     aegis_table_each(payments->by_id, visit_one, &visit);

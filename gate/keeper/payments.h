@@ -1,8 +1,9 @@
-/* The payments that somebody may still say something about: in flight with a worker, or of unknown outcome while the same
- * authorization must be handed out again for the same request. Everything else is in the ledger only.
+/* The payments that somebody may still say something about: in flight with a worker, or of unknown outcome
+ * while the same authorization must be handed out again for the same request. Everything else is in the
+ * ledger only.
  *
- * One function moves a payment from state to state (aegis_payments_change); the table of what may follow what is the
- * ledger's (aegis_payment_state_next). */
+ * One function moves a payment from state to state (aegis_payments_change); the table of what may follow what
+ * is the ledger's (aegis_payment_state_next). */
 #ifndef AEGIS_KEEPER_PAYMENTS_H
 #define AEGIS_KEEPER_PAYMENTS_H
 
@@ -16,7 +17,8 @@
 #include "gate/x402/asset.h"
 #include "gate/x402/challenge.h"
 
-/* How long after validBefore a payment of unknown outcome still stands for its request: the chain's clock is not ours. */
+/* How long after validBefore a payment of unknown outcome still stands for its request: the chain's clock is
+ * not ours. */
 #define AEGIS_PAYMENT_GRACE_MS 30000
 
 struct aegis_held {
@@ -28,7 +30,7 @@ struct aegis_held {
     char *method;
     char *url;
     char *request_hash;
-    char *idempotency_key; /* "" when there is none */
+    char *idempotency_key;    /* "" when there is none */
     struct aegis_share share; /* its texts are owned; agent is the one above */
     struct aegis_asset asset;
     aegis_amount amount;
@@ -55,9 +57,10 @@ struct aegis_held *aegis_payments_find(const struct aegis_payments *payments, co
 /* The payments of one logical request, linked by same_key; NULL when there is none. */
 struct aegis_held *aegis_payments_first(const struct aegis_payments *payments, const char *key);
 
-/* From the books; not added yet. The asset is looked up in `assets` when it is known there. NULL when a text in the row is
- * damaged. */
-struct aegis_held *aegis_held_from_row(const struct aegis_payment_row *row, const struct aegis_assets *assets);
+/* From the books; not added yet. The asset is looked up in `assets` when it is known there. NULL when a text
+ * in the row is damaged. */
+struct aegis_held *aegis_held_from_row(const struct aegis_payment_row *row,
+                                       const struct aegis_assets *assets);
 void aegis_held_free(struct aegis_held *held);
 
 /* Whether it stands for its request at `now`: refused or unknown, and it could still be cashed. */
@@ -71,8 +74,8 @@ bool aegis_payments_release(struct aegis_payments *payments, struct aegis_held *
 void aegis_payments_sweep(struct aegis_payments *payments, int64_t now);
 
 /* Calls `each` for every one. Payments may not be added or released meanwhile. */
-void aegis_payments_each(const struct aegis_payments *payments, void (*each)(struct aegis_held *held, void *context),
-                         void *context);
+void aegis_payments_each(const struct aegis_payments *payments,
+                         void (*each)(struct aegis_held *held, void *context), void *context);
 size_t aegis_payments_count(const struct aegis_payments *payments);
 
 #endif

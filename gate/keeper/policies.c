@@ -8,13 +8,14 @@
 #include "gate/keeper/table.h"
 
 struct aegis_loaded {
-    json_t *policies; /* id -> {id, version, hash, document, checks}; NULL before the first */
+    json_t *policies;             /* id -> {id, version, hash, document, checks}; NULL before the first */
     struct aegis_table *recorded; /* "id hash" */
 };
 
 static const struct aegis_json_field fields[] = {
-    {"id", AEGIS_JSON_STRING, true, 128},    {"version", AEGIS_JSON_ANY, true, 0}, {"hash", AEGIS_JSON_STRING, true, 128},
-    {"document", AEGIS_JSON_OBJECT, true, 0}, {"checks", AEGIS_JSON_ARRAY, true, 16}, {0},
+    {"id", AEGIS_JSON_STRING, true, 128},   {"version", AEGIS_JSON_ANY, true, 0},
+    {"hash", AEGIS_JSON_STRING, true, 128}, {"document", AEGIS_JSON_OBJECT, true, 0},
+    {"checks", AEGIS_JSON_ARRAY, true, 16}, {0},
 };
 
 struct aegis_loaded *aegis_loaded_new(void)
@@ -78,7 +79,8 @@ bool aegis_loaded_checks(const struct aegis_loaded *loaded, const char *id, cons
     return false;
 }
 
-json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids, const char *check, bool unknown)
+json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids, const char *check,
+                            bool unknown)
 {
     size_t i;
     json_t *id, *selected = json_array();
@@ -96,8 +98,8 @@ json_t *aegis_loaded_entry(const struct aegis_loaded *loaded, const char *id, co
     const json_t *policy = find(loaded, id);
     if (policy == NULL || strcmp(aegis_json_text(policy, "hash", ""), hash) != 0)
         return NULL;
-    return json_pack("{s:s,s:O,s:s,s:O}", "id", id, "version", json_object_get(policy, "version"), "hash", hash,
-                     "document", json_object_get(policy, "document"));
+    return json_pack("{s:s,s:O,s:s,s:O}", "id", id, "version", json_object_get(policy, "version"), "hash",
+                     hash, "document", json_object_get(policy, "document"));
 }
 
 bool aegis_loaded_recorded(const struct aegis_loaded *loaded, const char *id, const char *hash)

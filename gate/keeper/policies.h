@@ -1,5 +1,5 @@
-/* What the judge has loaded: which versions there are and which checks they have. The judge decides, the keeper records
- * what it decided with. */
+/* What the judge has loaded: which versions there are and which checks they have. The judge decides, the
+ * keeper records what it decided with. */
 #ifndef AEGIS_KEEPER_POLICIES_H
 #define AEGIS_KEEPER_POLICIES_H
 
@@ -13,7 +13,8 @@ struct aegis_loaded; /* the table */
 struct aegis_loaded *aegis_loaded_new(void);
 void aegis_loaded_free(struct aegis_loaded **loaded);
 
-/* Replaces everything by the judge's message `loaded`. False, with nothing changed, when it is not well-formed. */
+/* Replaces everything by the judge's message `loaded`. False, with nothing changed, when it is not
+ * well-formed. */
 bool aegis_loaded_replace(struct aegis_loaded *loaded, const json_t *policies, struct aegis_error *error);
 
 /* Whether a judge has ever said what it has. */
@@ -23,8 +24,10 @@ bool aegis_loaded_has(const struct aegis_loaded *loaded, const char *id);
 /* Whether the policy has this check ("request", "payment", "observe", "tick"). */
 bool aegis_loaded_checks(const struct aegis_loaded *loaded, const char *id, const char *check);
 
-/* Those of `ids` that have the check, in their order; with `unknown` also those that nobody knows. New reference. */
-json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids, const char *check, bool unknown);
+/* Those of `ids` that have the check, in their order; with `unknown` also those that nobody knows. New
+ * reference. */
+json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids, const char *check,
+                            bool unknown);
 
 /* The body of a `policy` entry for this version; NULL when the judge did not load this one. New reference. */
 json_t *aegis_loaded_entry(const struct aegis_loaded *loaded, const char *id, const char *hash);

@@ -20,7 +20,8 @@ struct aegis_rolling {
 
 void aegis_rolling_clear(struct aegis_rolling *rolling);
 
-/* The sum of what happened at `at`; with `make` added when there is none, else NULL then. Borrowed until the next call. */
+/* The sum of what happened at `at`; with `make` added when there is none, else NULL then. Borrowed until the
+ * next call. */
 struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at, bool make);
 
 /* Takes out the oldest sum if its time is not after `until`. False when there is none. */

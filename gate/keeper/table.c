@@ -128,8 +128,8 @@ size_t aegis_table_count(const struct aegis_table *table)
     return table->count;
 }
 
-void aegis_table_each(const struct aegis_table *table, bool (*each)(const char *key, void *value, void *context),
-                      void *context)
+void aegis_table_each(const struct aegis_table *table,
+                      bool (*each)(const char *key, void *value, void *context), void *context)
 {
     for (size_t i = 0; i < table->size; i++)
         for (struct pair *pair = table->buckets[i]; pair != NULL; pair = pair->next)
