@@ -196,9 +196,11 @@ static int check(const struct aegis_cli *cli, int argc, char **argv)
     }
     struct aegis_plugins *plugins = find_plugins(cli, folders);
     /* A plugin's `open` runs here; it gets no more than in the judge, but for files, which loading needs. */
-    if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error))
+    if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error)) {
         good = aegis_cli_fail(cli, &error) == 0;
-    for (int i = optind; good && i < argc; i++)
+        optind = argc;
+    }
+    for (int i = optind; i < argc; i++)
         good = check_document(cli, plugins, argv[i], results) && good;
     if (cli->json)
         aegis_cli_print_json(json_incref(results));

@@ -57,6 +57,14 @@ static void send_descriptor(int control, const char *frame, int fd)
     close(fd);
 }
 
+/* Waits until everything that was sent on `control` has been handled: the other channels do not wait for it.
+ */
+static void settle(int control)
+{
+    send_message(control, &aegis_message_ping, json_pack("{s:i}", "number", 1));
+    json_decref(receive(control, &aegis_message_pong));
+}
+
 static int peer(int control, const char *kind)
 {
     int ends[2];
@@ -64,6 +72,7 @@ static int peer(int control, const char *kind)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     snprintf(frame, sizeof(frame), "{\"type\":\"peer\",\"kind\":\"%s\",\"index\":0}", kind);
     send_descriptor(control, frame, ends[1]);
+    settle(control);
     return ends[0];
 }
 
@@ -306,8 +315,7 @@ static void test_notepad(void **state)
     assert_true(pad != MAP_FAILED);
     bench_open(&bench, "[{\"id\":\"m\",\"plugin\":\"misbehave\",\"config\":{\"how\":\"exit\"}}," GUARD "]");
     send_descriptor(bench.control, "{\"type\":\"listen\",\"name\":\"notepad\"}", page);
-    send_message(bench.control, &aegis_message_ping, json_pack("{s:i}", "number", 5));
-    json_decref(receive(bench.control, &aegis_message_pong));
+    settle(bench.control);
     json_decref(receive(bench.keeper, &aegis_message_loaded));
     ask(&bench, 1, "g", json_object());
     expect_verdict(&bench, 1, "allow");
