@@ -58,6 +58,11 @@ void aegis_body_let_go(struct aegis_body *body)
 {
     body->kept = false;
     drop_sent(body);
+    if (body->size > 0)
+        return;
+    free(body->bytes);
+    body->bytes = NULL;
+    body->room = 0;
 }
 
 bool aegis_body_replayable(const struct aegis_body *body)

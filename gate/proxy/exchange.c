@@ -87,6 +87,10 @@ static void on_checked(void *asker, const json_t *message, const char *code)
 
 static void ask_judge(struct aegis_exchange *exchange)
 {
+    if (!aegis_route_can_be_told(&exchange->route)) {
+        aegis_exchange_refuse(exchange, "url_too_long", "The URL is too long to be judged by the policies.");
+        return;
+    }
     char *url = aegis_route_url(&exchange->route, false);
     struct aegis_identity *identity = exchange->identity;
     json_t *body = json_pack("{s:s, s:s, s:O, s:s, s:s, s:s}", "agent", identity->agent, "agent_name",

@@ -52,6 +52,15 @@ static void retry(struct aegis_exchange *exchange)
     dial(exchange);
 }
 
+/* An answer that was given for nothing, or a price. Errors say neither: they may come before the question of
+ * money. */
+static void learn_price(const struct aegis_exchange *exchange, int status)
+{
+    if (!exchange->own_payment && (status < 400 || status == 402))
+        aegis_free_paths_note(exchange->proxy->free_paths, exchange->origin->number, exchange->route.target,
+                              status == 402, aegis_clock_boot());
+}
+
 static void on_head(struct aegis_http_connection *connection, const struct aegis_http_head *head,
                     void *context)
 {
@@ -65,8 +74,7 @@ static void on_head(struct aegis_http_connection *connection, const struct aegis
         return;
     }
     AEGIS_ASSERT(exchange->state == AEGIS_EXCHANGE_AWAIT);
-    aegis_free_paths_note(exchange->proxy->free_paths, exchange->origin->number, exchange->route.target,
-                          head->status == 402, aegis_clock_boot());
+    learn_price(exchange, head->status);
     if (head->status == 402 && !exchange->own_payment)
         aegis_pay_challenged(exchange, head);
     else

@@ -12,7 +12,7 @@
 #include "gate/proxy/outcome.h"
 #include "gate/x402/challenge.h"
 
-enum { CANDIDATES_MAX = 16, URL_MAX = 8192, PAYMENT_TEXT = 129 };
+enum { CANDIDATES_MAX = 16, PAYMENT_TEXT = 129 };
 
 /* What is known about one request's payment. It grows from top to bottom. */
 struct aegis_purchase {
@@ -29,6 +29,7 @@ struct aegis_purchase {
 
     /* the authorization */
     char payment[PAYMENT_TEXT]; /* the keeper's id; "": nothing was authorized */
+    uint64_t keeper;            /* which keeper: the outcome is its business, not its successor's */
     const struct aegis_requirement *chosen;
     struct aegis_authorization authorization;
 
@@ -116,9 +117,9 @@ static bool cannot_be_paid(struct aegis_exchange *exchange, const struct aegis_h
         *code = "request_body_not_kept";
         return !aegis_error_set(why, "the request's body was too large to be sent again");
     }
-    if (exchange->route.target.length + strlen(exchange->route.authority) + sizeof("https://") > URL_MAX) {
+    if (!aegis_route_can_be_told(&exchange->route)) {
         *code = "url_too_long";
-        return !aegis_error_set(why, "the URL is longer than %d bytes", URL_MAX);
+        return !aegis_error_set(why, "the URL is too long for the keeper's books");
     }
     if (count > 1) {
         *code = "challenge_ambiguous";
@@ -298,7 +299,7 @@ static void report(struct aegis_exchange *exchange, const struct aegis_outcome *
         if (members[i].value[0])
             json_object_set_new(body, members[i].name, json_string(members[i].value));
     }
-    aegis_peers_outcome(exchange->proxy->peers, body);
+    aegis_peers_outcome(exchange->proxy->peers, purchase->keeper, body);
 }
 
 void aegis_pay_lost(struct aegis_exchange *exchange, const char *reason)
@@ -372,6 +373,7 @@ static bool attach(struct aegis_exchange *exchange, const json_t *message, struc
 static void authorized(struct aegis_exchange *exchange, const json_t *message)
 {
     struct aegis_error error = {0};
+    exchange->purchase->keeper = aegis_peers_keeper(exchange->proxy->peers);
     aegis_text_copy(exchange->purchase->payment, sizeof(exchange->purchase->payment),
                     aegis_json_text(message, "payment", ""));
     if (!attach(exchange, message, &error)) {

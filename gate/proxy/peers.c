@@ -14,6 +14,7 @@ struct peer {
     struct aegis_peers *peers;
     enum aegis_peer kind;
     struct aegis_channel *channel; /* NULL: not connected */
+    uint64_t number;               /* of connections so far */
     struct aegis_parking *parking;
 };
 
@@ -58,10 +59,10 @@ static void too_late(void *asker, void *context)
 /* The keeper has put money aside and signed; nobody will send it. */
 static void report_unsent(struct aegis_peers *peers, const json_t *authorized)
 {
-    aegis_peers_outcome(peers,
-                        json_pack("{s:O, s:s, s:i, s:s}", "payment", json_object_get(authorized, "payment"),
-                                  "state", "unknown", "status", 0, "reason",
-                                  "never sent: the agent was gone before the payment was authorized"));
+    static const char reason[] = "never sent: the agent was gone before the payment was authorized";
+    json_t *body = json_pack("{s:O, s:s, s:i, s:s}", "payment", json_object_get(authorized, "payment"), "state",
+                             "unknown", "status", 0, "reason", reason);
+    aegis_peers_outcome(peers, aegis_peers_keeper(peers), body);
 }
 
 static struct aegis_question *take(struct peer *peer, const json_t *message)
@@ -207,6 +208,7 @@ void aegis_peers_connect(struct aegis_peers *peers, enum aegis_peer kind, int fd
         .context = peer,
     };
     peer->channel = aegis_channel_new(peers->base, fd, &options);
+    peer->number++;
 }
 
 struct aegis_question *aegis_peers_ask(struct aegis_peers *peers, enum aegis_peer kind,
@@ -238,11 +240,19 @@ void aegis_question_withdraw(struct aegis_question **question)
     *question = NULL;
 }
 
-void aegis_peers_outcome(struct aegis_peers *peers, json_t *body)
+uint64_t aegis_peers_keeper(const struct aegis_peers *peers)
+{
+    return peers->peer[AEGIS_PEER_KEEPER].number;
+}
+
+void aegis_peers_outcome(struct aegis_peers *peers, uint64_t number, json_t *body)
 {
     struct peer *keeper = &peers->peer[AEGIS_PEER_KEEPER];
-    if (keeper->channel)
+    if (keeper->channel && keeper->number == number) {
         aegis_channel_send(keeper->channel, &aegis_message_outcome, body);
-    else
-        json_decref(body);
+        return;
+    }
+    aegis_log(AEGIS_LOG_WARNING, "%s: the keeper that authorized it is gone; it stays of unknown outcome",
+              aegis_json_text(body, "payment", ""));
+    json_decref(body);
 }

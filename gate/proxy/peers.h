@@ -39,8 +39,12 @@ struct aegis_question *aegis_peers_ask(struct aegis_peers *peers, enum aegis_pee
  */
 void aegis_question_withdraw(struct aegis_question **question);
 
-/* Tells the keeper what became of a payment; `body` is stolen. Lost when there is no keeper: it counts the
- * payments of a worker it lost as of unknown outcome anyway. */
-void aegis_peers_outcome(struct aegis_peers *peers, json_t *body);
+/* A number for the keeper that there is now, another for each one that comes. */
+uint64_t aegis_peers_keeper(const struct aegis_peers *peers);
+
+/* Tells a keeper what became of a payment that it authorized; `body` is stolen. When that keeper is gone the
+ * message is dropped: its successor counts what was in flight as of unknown outcome, and takes reports only
+ * for what it authorized itself. */
+void aegis_peers_outcome(struct aegis_peers *peers, uint64_t keeper, json_t *body);
 
 #endif

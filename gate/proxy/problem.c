@@ -29,6 +29,7 @@ static const struct {
     {"idempotency_key_in_use", 409, "A request with this idempotency key is in flight"},
     {"previous_payment_unresolved", 409, "An earlier payment for this request is not resolved"},
     {"request_body_too_large", 413, "The request's body is too large to be sent again with a payment"},
+    {"url_too_long", 414, "The URL is too long"},
     {"misdirected_request", 421, "This listener does not serve that origin"},
     {"idempotency_key_reused", 422, "The idempotency key belongs to another request"},
     {"tunnel_unsupported", 501, "Tunnels are not supported"},

@@ -6,6 +6,8 @@
 
 #include "gate/base/text.h"
 
+enum { URL_MAX = 8192 }; /* what messages between processes carry */
+
 /* What a request is sent for: an absolute URL in two pieces, put together in the route's own memory. */
 struct pieces {
     struct aegis_http_text front;
@@ -223,6 +225,11 @@ void aegis_route_clear(struct aegis_route *route)
         free(route->text);
     route->text = route->small;
     route->target = (struct aegis_http_text){0};
+}
+
+bool aegis_route_can_be_told(const struct aegis_route *route)
+{
+    return sizeof("https://") + strlen(route->authority) + route->target.length <= URL_MAX;
 }
 
 char *aegis_route_url(const struct aegis_route *route, bool query)

@@ -32,6 +32,9 @@ bool aegis_route_find(const struct aegis_settings_listener *listener, const stru
                       struct aegis_route *route, const char **code, const char **detail);
 void aegis_route_clear(struct aegis_route *route);
 
+/* Whether its URL is short enough for a message to another process. */
+bool aegis_route_can_be_told(const struct aegis_route *route);
+
 /* scheme://authority/path, with the query or without. The caller frees. */
 char *aegis_route_url(const struct aegis_route *route, bool query);
 

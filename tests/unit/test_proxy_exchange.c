@@ -345,6 +345,24 @@ static void policies_that_check_requests_are_asked_and_remembered(void **state)
     assert_int_equal(street->request_count, 2);
 }
 
+static void a_url_that_no_policy_can_read_is_refused(void **state)
+{
+    struct street *street = *state;
+    char *path = aegis_format("/%09000d", 1);
+    assert_int_equal(street_status(street_fetch(street, "GET", path, "", "")), 200);
+    street->serve = street_serve_paid;
+    struct wire *agent = street_fetch(street, "GET", path, "", "");
+    assert_int_equal(street_status(agent), 402);
+    assert_true(street_heard(agent, "Aegis-Problem: url_too_long\r\n"));
+    street->request_policy = "guard";
+    aegis_channel_send(street->keeper, &aegis_message_forget, NULL);
+    street_rest(street);
+    agent = street_fetch(street, "GET", path, "", "");
+    assert_int_equal(street_status(agent), 414);
+    assert_string_equal(street_problem(agent), "url_too_long");
+    free(path);
+}
+
 static void a_policy_that_fails_denies(void **state)
 {
     struct street *street = *state;
@@ -735,6 +753,7 @@ int main(void)
         TEST(what_the_keeper_takes_back_is_asked_again),
         TEST(without_a_keeper_only_known_agents_are_served),
         TEST(policies_that_check_requests_are_asked_and_remembered),
+        TEST(a_url_that_no_policy_can_read_is_refused),
         TEST(a_policy_that_fails_denies),
         TEST(tunnels_and_odd_targets_are_explained),
         cmocka_unit_test(a_large_body_goes_only_where_nothing_is_asked_for),

@@ -408,6 +408,28 @@ static void an_authorization_for_something_else_is_not_sent(void **state)
     }
 }
 
+static void challenge_then_silence(struct wire *wire, const char *request)
+{
+    if (!strstr(request, "PAYMENT-SIGNATURE"))
+        street_say_challenge(wire);
+}
+
+static void an_outcome_is_for_the_keeper_that_authorized(void **state)
+{
+    struct street *street = *state;
+    street->serve = challenge_then_silence;
+    struct wire *agent = street_agent(street);
+    street_ask(agent, "GET", "/", "", "");
+    STREET_UNTIL(street, payments_sent(street) == 1);
+    street_lose_keeper(street);
+    street_connect_keeper(street);
+    street_say_settled(street->origins[0]);
+    STREET_UNTIL(street, street_answered(agent, 1));
+    assert_true(street_heard(agent, "state=settled"));
+    street_rest(street);
+    assert_int_equal(street->outcome_count, 0);
+}
+
 /* ---- passed on ---- */
 
 static void say_402(struct wire *wire, const char *fields, const char *body)
@@ -597,12 +619,6 @@ static void a_paid_request_is_sent_once_even_if_it_vanishes(void **state)
     outcome(street, "unknown");
 }
 
-static void challenge_then_silence(struct wire *wire, const char *request)
-{
-    if (!strstr(request, "PAYMENT-SIGNATURE"))
-        street_say_challenge(wire);
-}
-
 static void silence_after_a_payment_is_unknown(void **state)
 {
     (void)state;
@@ -783,6 +799,7 @@ int main(void)
         TEST(a_keeper_lost_in_the_middle_denies),
         cmocka_unit_test(an_authorization_that_comes_too_late_is_reported_unsent),
         cmocka_unit_test(an_authorization_for_something_else_is_not_sent),
+        TEST(an_outcome_is_for_the_keeper_that_authorized),
         TEST(what_cannot_be_paid_arrives_as_it_came),
         cmocka_unit_test(a_challenge_that_is_too_large_streams_through),
         cmocka_unit_test(a_long_page_beside_the_header_is_not_waited_for),
