@@ -46,3 +46,63 @@ check_PROGRAMS += tests/unit/test_fetch
 TESTS += tests/unit/test_fetch
 tests_unit_test_fetch_SOURCES = tests/unit/test_fetch.c tests/unit/certificates.c tests/unit/certificates.h
 tests_unit_test_fetch_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+# The fuzzers, and the same programs with a small driver in the engine's place for the ordinary check.
+http_stream = tests/fuzz/http_stream.c tests/fuzz/http_stream.h
+check_PROGRAMS += tests/fuzz/try_http_request tests/fuzz/try_http_response
+TESTS += tests/fuzz/try_http_request tests/fuzz/try_http_response
+tests_fuzz_try_http_request_SOURCES = tests/fuzz/driver.c tests/fuzz/fuzz_http_request.c $(http_stream)
+tests_fuzz_try_http_request_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS)
+tests_fuzz_try_http_response_SOURCES = tests/fuzz/driver.c tests/fuzz/fuzz_http_response.c $(http_stream)
+tests_fuzz_try_http_response_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS)
+
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/fuzz_http_request tests/fuzz/fuzz_http_response
+tests_fuzz_fuzz_http_request_SOURCES = \
+	tests/fuzz/fuzz_http_request.c $(http_stream) $(libaegis_http_a_SOURCES) $(libaegis_base_a_SOURCES)
+tests_fuzz_fuzz_http_request_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_http_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_http_request_LDADD = $(AEGIS_LIBS)
+tests_fuzz_fuzz_http_response_SOURCES = \
+	tests/fuzz/fuzz_http_response.c $(http_stream) $(libaegis_http_a_SOURCES) $(libaegis_base_a_SOURCES)
+tests_fuzz_fuzz_http_response_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_http_response_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_http_response_LDADD = $(AEGIS_LIBS)
+endif
+
+EXTRA_DIST += \
+	tests/fuzz/corpus/http_request/chunk-and-next \
+	tests/fuzz/corpus/http_request/chunk-lines-outweigh-data \
+	tests/fuzz/corpus/http_request/chunks \
+	tests/fuzz/corpus/http_request/connect \
+	tests/fuzz/corpus/http_request/connection-close-in-list \
+	tests/fuzz/corpus/http_request/connection-names-x-payment \
+	tests/fuzz/corpus/http_request/expect \
+	tests/fuzz/corpus/http_request/extension-quoted \
+	tests/fuzz/corpus/http_request/field-fold-tab \
+	tests/fuzz/corpus/http_request/field-obs-text \
+	tests/fuzz/corpus/http_request/host-ipv4-short \
+	tests/fuzz/corpus/http_request/host-ipv6 \
+	tests/fuzz/corpus/http_request/http-1.0-keep-alive \
+	tests/fuzz/corpus/http_request/length-and-next \
+	tests/fuzz/corpus/http_request/one-empty-line-in-front \
+	tests/fuzz/corpus/http_request/pipelined \
+	tests/fuzz/corpus/http_request/target-absolute \
+	tests/fuzz/corpus/http_request/target-star-options \
+	tests/fuzz/corpus/http_request/trailer-payment \
+	tests/fuzz/corpus/http_request/upgrade \
+	tests/fuzz/corpus/http_response/101 \
+	tests/fuzz/corpus/http_response/103 \
+	tests/fuzz/corpus/http_response/204-length-zero \
+	tests/fuzz/corpus/http_response/304-length \
+	tests/fuzz/corpus/http_response/chunk-data-too-long \
+	tests/fuzz/corpus/http_response/chunked \
+	tests/fuzz/corpus/http_response/connection-names-coding \
+	tests/fuzz/corpus/http_response/keep-alive-1.0 \
+	tests/fuzz/corpus/http_response/length-list \
+	tests/fuzz/corpus/http_response/payment-required \
+	tests/fuzz/corpus/http_response/plain \
+	tests/fuzz/corpus/http_response/reason-and-space-missing \
+	tests/fuzz/corpus/http_response/second-answer-behind \
+	tests/fuzz/corpus/http_response/trailer-settlement \
+	tests/fuzz/corpus/http_response/until-close
