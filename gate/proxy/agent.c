@@ -134,7 +134,7 @@ static enum aegis_agent_credential remember(struct aegis_agent *agent, struct ae
     agent->credential_length = value.length;
     if (!key_of(agent, &key))
         return AEGIS_CREDENTIAL_MALFORMED;
-    agent->identity = aegis_identities_get(agent->proxy->identities, &key, now);
+    agent->identity = aegis_identity_cache_get(agent->proxy->identities, &key, now);
     return AEGIS_CREDENTIAL_FINE;
 }
 
@@ -177,5 +177,5 @@ void aegis_agent_identified(struct aegis_agent *agent, const json_t *identified,
     aegis_identity_release(&agent->identity);
     agent->identity = aegis_identity_new(identified, now);
     if (key_of(agent, &key))
-        aegis_identities_put(agent->proxy->identities, &key, agent->identity);
+        aegis_identity_cache_put(agent->proxy->identities, &key, agent->identity);
 }

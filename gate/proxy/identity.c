@@ -75,20 +75,20 @@ static void leave(void *value)
     aegis_identity_release(&identity);
 }
 
-struct aegis_cache *aegis_identities_new(size_t limit)
+struct aegis_cache *aegis_identity_cache_new(size_t limit)
 {
     return aegis_cache_new(limit, leave);
 }
 
-struct aegis_identity *aegis_identities_get(struct aegis_cache *identities,
-                                            const struct aegis_identity_key *key, int64_t now)
+struct aegis_identity *aegis_identity_cache_get(struct aegis_cache *identities,
+                                                const struct aegis_identity_key *key, int64_t now)
 {
     struct aegis_identity *identity = aegis_cache_get(identities, key->bytes, sizeof(key->bytes), now);
     return identity ? aegis_identity_retain(identity) : NULL;
 }
 
-void aegis_identities_put(struct aegis_cache *identities, const struct aegis_identity_key *key,
-                          struct aegis_identity *identity)
+void aegis_identity_cache_put(struct aegis_cache *identities, const struct aegis_identity_key *key,
+                              struct aegis_identity *identity)
 {
     aegis_cache_put(identities, key->bytes, sizeof(key->bytes), aegis_identity_retain(identity),
                     identity->expires);
@@ -100,7 +100,7 @@ static bool is_agent(const void *value, const void *agent)
     return !agent || !strcmp(identity->agent, agent);
 }
 
-void aegis_identities_forget(struct aegis_cache *identities, const char *agent)
+void aegis_identity_cache_forget(struct aegis_cache *identities, const char *agent)
 {
     aegis_cache_sweep(identities, is_agent, agent);
 }

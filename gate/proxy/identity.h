@@ -34,13 +34,13 @@ void aegis_identity_key_token(const char *token, struct aegis_identity_key *key)
 void aegis_identity_key_listener(const char *listener, bool has_uid, uid_t uid,
                                  struct aegis_identity_key *key);
 
-struct aegis_cache *aegis_identities_new(size_t limit);
+struct aegis_cache *aegis_identity_cache_new(size_t limit);
 /* A new reference, or NULL. */
-struct aegis_identity *aegis_identities_get(struct aegis_cache *identities,
-                                            const struct aegis_identity_key *key, int64_t now);
-void aegis_identities_put(struct aegis_cache *identities, const struct aegis_identity_key *key,
-                          struct aegis_identity *identity);
+struct aegis_identity *aegis_identity_cache_get(struct aegis_cache *identities,
+                                                const struct aegis_identity_key *key, int64_t now);
+void aegis_identity_cache_put(struct aegis_cache *identities, const struct aegis_identity_key *key,
+                              struct aegis_identity *identity);
 /* Forgets an agent, NULL: all of them, wherever they are held. */
-void aegis_identities_forget(struct aegis_cache *identities, const char *agent);
+void aegis_identity_cache_forget(struct aegis_cache *identities, const char *agent);
 
 #endif

@@ -44,7 +44,7 @@ void aegis_proxy_reap_later(struct aegis_proxy *proxy)
 static void forget(const char *agent, void *context)
 {
     struct aegis_proxy *proxy = context;
-    aegis_identities_forget(proxy->identities, agent);
+    aegis_identity_cache_forget(proxy->identities, agent);
     aegis_verdicts_forget(proxy->verdicts, agent);
 }
 
@@ -88,7 +88,7 @@ struct aegis_proxy *aegis_proxy_new(struct event_base *base, void (*stopped)(voi
     SLIST_INIT(&proxy->ended);
     SLIST_INIT(&proxy->left);
     SLIST_INIT(&proxy->retired);
-    proxy->identities = aegis_identities_new(IDENTITIES);
+    proxy->identities = aegis_identity_cache_new(IDENTITIES);
     proxy->verdicts = aegis_verdicts_new(VERDICTS);
     proxy->free_paths = aegis_free_paths_new();
     proxy->reaper = event_new(base, -1, 0, reap, proxy);

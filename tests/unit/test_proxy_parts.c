@@ -108,23 +108,23 @@ static struct aegis_identity *identity_of(const char *agent, int64_t cache_ms)
 static void a_forgotten_identity_holds_nowhere(void **state)
 {
     (void)state;
-    struct aegis_cache *identities = aegis_identities_new(8);
+    struct aegis_cache *identities = aegis_identity_cache_new(8);
     struct aegis_identity_key one, two;
     aegis_identity_key_token("token-1", &one);
     aegis_identity_key_listener("agents", true, 1000, &two);
     struct aegis_identity *first = identity_of("a1", 500), *second = identity_of("a2", 500);
-    aegis_identities_put(identities, &one, first);
-    aegis_identities_put(identities, &two, second);
+    aegis_identity_cache_put(identities, &one, first);
+    aegis_identity_cache_put(identities, &two, second);
     assert_true(aegis_identity_holds(first, 1499));
     assert_false(aegis_identity_holds(first, 1500));
-    aegis_identities_forget(identities, "a1");
+    aegis_identity_cache_forget(identities, "a1");
     assert_false(aegis_identity_holds(first, 1001));
     assert_true(aegis_identity_holds(second, 1001));
-    assert_null(aegis_identities_get(identities, &one, 1001));
-    struct aegis_identity *found = aegis_identities_get(identities, &two, 1001);
+    assert_null(aegis_identity_cache_get(identities, &one, 1001));
+    struct aegis_identity *found = aegis_identity_cache_get(identities, &two, 1001);
     assert_ptr_equal(found, second);
     aegis_identity_release(&found);
-    aegis_identities_forget(identities, NULL);
+    aegis_identity_cache_forget(identities, NULL);
     assert_false(aegis_identity_holds(second, 1001));
     aegis_identity_release(&first);
     aegis_identity_release(&second);
