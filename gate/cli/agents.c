@@ -1,6 +1,7 @@
 #include "gate/cli/agents.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "gate/base/clock.h"
@@ -95,4 +96,45 @@ void aegis_setup_clear(struct aegis_setup *setup)
     aegis_documents_clear(&setup->documents);
     json_decref(setup->agents);
     setup->agents = NULL;
+}
+
+static const char *find_agent(const json_t *agents, const char *wanted, unsigned *matches)
+{
+    const char *found = NULL;
+    json_t *agent;
+    size_t i;
+
+    *matches = 0;
+    json_array_foreach((json_t *)(uintptr_t)agents, i, agent)
+    {
+        if (strcmp(aegis_json_text(agent, "id", ""), wanted) == 0) {
+            *matches = 1;
+            return aegis_json_text(agent, "id", "");
+        }
+        if (strcmp(aegis_json_text(agent, "name", ""), wanted) == 0) {
+            ++*matches;
+            found = aegis_json_text(agent, "id", "");
+        }
+    }
+    return found;
+}
+
+char *aegis_setup_agent(const struct aegis_cli *cli, const char *id_or_name, struct aegis_error *error)
+{
+    struct aegis_setup setup;
+    unsigned matches;
+    const char *found;
+    char *id = NULL;
+
+    if (!aegis_setup_read(cli, &setup, error))
+        return NULL;
+    found = find_agent(setup.agents, id_or_name, &matches);
+    if (matches == 1)
+        id = aegis_strdup(found);
+    else
+        aegis_error_set(error,
+                        matches == 0 ? "there is no agent %s" : "several agents are called %s: name the id",
+                        id_or_name);
+    aegis_setup_clear(&setup);
+    return id;
 }

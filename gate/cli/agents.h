@@ -21,4 +21,7 @@ struct aegis_setup {
 bool aegis_setup_read(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error);
 void aegis_setup_clear(struct aegis_setup *setup);
 
+/* The agent whose id or name this is: its id, which the caller frees. NULL with the reason. */
+char *aegis_setup_agent(const struct aegis_cli *cli, const char *id_or_name, struct aegis_error *error);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gate/base/clock.h"
+#include "gate/cli/agents.h"
 #include "gate/cli/common.h"
 #include "gate/daemon/lock.h"
 
@@ -30,15 +31,27 @@ static int tell(const struct aegis_cli *cli, const char *command, json_t *argume
 
 int aegis_cli_heartbeat(const struct aegis_cli *cli, int argc, char **argv)
 {
+    struct aegis_error error;
+    char *agent;
+    int status;
+
     if (argc != 2)
         return aegis_cli_misuse(cli, argv[0]);
-    return tell(cli, "heartbeat", json_pack("{s:s}", "agent", argv[1]), "noted");
+    agent = aegis_setup_agent(cli, argv[1], &error);
+    if (agent == NULL)
+        return aegis_cli_fail(cli, &error);
+    status = tell(cli, "heartbeat", json_pack("{s:s}", "agent", agent), "noted");
+    free(agent);
+    return status;
 }
 
 int aegis_cli_revoke(const struct aegis_cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {{"reason", required_argument, NULL, 'r'}, {0}};
     const char *reason = "revoked by the operator";
+    struct aegis_error error;
+    char *agent;
+    int status;
 
     optind = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -48,15 +61,20 @@ int aegis_cli_revoke(const struct aegis_cli *cli, int argc, char **argv)
     }
     if (optind + 1 != argc)
         return aegis_cli_misuse(cli, "revoke");
-    return tell(cli, "revoke", json_pack("{s:s,s:s}", "agent", argv[optind], "reason", reason),
-                "revoked: nothing more is paid with this agent's key");
+    agent = aegis_setup_agent(cli, argv[optind], &error);
+    if (agent == NULL)
+        return aegis_cli_fail(cli, &error);
+    status = tell(cli, "revoke", json_pack("{s:s,s:s}", "key", agent, "reason", reason),
+                  "revoked: nothing more is paid with this agent's key");
+    free(agent);
+    return status;
 }
 
 int aegis_cli_resume(const struct aegis_cli *cli, int argc, char **argv)
 {
     if (argc != 1)
         return aegis_cli_misuse(cli, argv[0]);
-    return tell(cli, "resume", json_object(), "resumed");
+    return tell(cli, "resume", json_pack("{s:s}", "what", "clock"), "resumed");
 }
 
 int aegis_cli_reload(const struct aegis_cli *cli, int argc, char **argv)

@@ -346,6 +346,22 @@ static void keep_text(char **mine, const char *running)
     *mine = aegis_strdup(running);
 }
 
+static void keep_option(struct aegis_config *config, const struct aegis_config *running, const char *name,
+                        void (*changed)(const char *name, void *context), void *context)
+{
+    const json_t *value = aegis_config_get(running, name), *mine = aegis_config_get(config, name);
+    const char *leaf;
+    json_t *at = holder(config, name, &leaf);
+
+    if (value == mine || (value != NULL && mine != NULL && json_equal(value, mine)))
+        return;
+    changed(name, context);
+    if (value == NULL)
+        json_object_del(at, leaf);
+    else
+        json_object_set_new(at, leaf, json_deep_copy(value));
+}
+
 void aegis_config_keep(struct aegis_config *config, const struct aegis_config *running,
                        void (*changed)(const char *name, void *context), void *context)
 {
@@ -355,17 +371,7 @@ void aegis_config_keep(struct aegis_config *config, const struct aegis_config *r
         changed("vault", context);
     keep_text(&config->home, running->home);
     keep_text(&config->vault, running->vault);
-    for (const struct aegis_option *option = aegis_options; option->name != NULL; option++) {
-        const char *leaf;
-        json_t *at;
-        const json_t *value;
-
-        if (!option->restart || option->type == AEGIS_OPTION_PATH)
-            continue;
-        at = holder(config, option->name, &leaf);
-        value = aegis_config_get(running, option->name);
-        if (!json_equal(json_object_get(at, leaf), value))
-            changed(option->name, context);
-        json_object_set_new(at, leaf, json_deep_copy(value));
-    }
+    for (const struct aegis_option *option = aegis_options; option->name != NULL; option++)
+        if (option->restart && strcmp(option->name, "home") != 0 && strcmp(option->name, "vault") != 0)
+            keep_option(config, running, option->name, changed, context);
 }

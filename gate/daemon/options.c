@@ -14,17 +14,17 @@
     {                                                                                                        \
         .name = option, .type = AEGIS_OPTION_LIST, .meaning = text                                           \
     }
-#define BYTES(option, otherwise, low, high, text)                                                            \
+#define AMOUNT(option, of, otherwise, low, high, fixed, text)                                                \
     {                                                                                                        \
-        .name = option, .type = AEGIS_OPTION_INTEGER, .fallback = otherwise, .unit = "bytes", .min = low,    \
-        .max = high, .meaning = text                                                                         \
+        .name = option, .type = AEGIS_OPTION_INTEGER, .fallback = otherwise, .unit = of, .min = low,         \
+        .max = high, .restart = fixed, .meaning = text                                                       \
     }
-#define DELAY(option, otherwise, low, high, text)                                                            \
-    {                                                                                                        \
-        .name = option, .type = AEGIS_OPTION_INTEGER, .fallback = otherwise, .unit = "ms", .min = low,       \
-        .max = high, .meaning = text                                                                         \
-    }
-#define HOUR 3600000
+#define BYTES(option, otherwise, low, high, text) AMOUNT(option, "bytes", otherwise, low, high, false, text)
+#define BYTES_FIXED(option, otherwise, low, high, text)                                                      \
+    AMOUNT(option, "bytes", otherwise, low, high, true, text)
+#define DELAY(option, otherwise, low, high, text)       AMOUNT(option, "ms", otherwise, low, high, false, text)
+#define DELAY_FIXED(option, otherwise, low, high, text) AMOUNT(option, "ms", otherwise, low, high, true, text)
+#define HOUR                                            3600000
 
 const struct aegis_option aegis_options[] = {
     {"home", AEGIS_OPTION_PATH, .restart = true,
@@ -107,11 +107,12 @@ const struct aegis_option aegis_options[] = {
           "how long the answer to who a token belongs to is kept"),
     DELAY("payment.clock_step_ms", "60000", 1000, HOUR,
           "a wall clock that jumps further than this stops payments"),
-    BYTES("payment.scrypt_memory_bytes", "268435456", 67108864, 4294967296,
-          "most memory that opening a wallet may take; a wallet file that asks for more is refused"),
+    BYTES_FIXED("payment.scrypt_memory_bytes", "268435456", 67108864, 4294967296,
+                "most memory that opening a wallet may take; a wallet file that asks for more is refused"),
 
     SECTION("judge", "how policies are asked"),
-    DELAY("judge.timeout_ms", "2000", 50, 60000, "a policy that takes longer has denied, and is stopped"),
+    DELAY_FIXED("judge.timeout_ms", "2000", 50, 60000,
+                "a policy that takes longer has denied, and is stopped"),
     DELAY("judge.tick_ms", "5000", 1000, HOUR, "how often policies that watch the clock are called"),
     BYTES("judge.memory_bytes", "268435456", 33554432, 1099511627776, "most memory for all plugins together"),
     {"judge.plugin_path", AEGIS_OPTION_PATH, .many = true,
@@ -132,21 +133,22 @@ const struct aegis_option aegis_options[] = {
     SECTION("timeouts", "a deadline for every stage"),
     DELAY("timeouts.head_ms", "10000", 100, HOUR, "for a whole request head, from its first byte"),
     DELAY("timeouts.idle_ms", "60000", 100, HOUR, "for a client's next request on an open connection"),
-    DELAY("timeouts.connect_ms", "10000", 100, HOUR, "for finding, reaching and TLS with a server"),
+    DELAY_FIXED("timeouts.connect_ms", "10000", 100, HOUR, "for finding, reaching and TLS with a server"),
     DELAY("timeouts.first_byte_ms", "60000", 100, HOUR, "for the head of a server's answer"),
     DELAY("timeouts.read_ms", "60000", 100, HOUR, "between two pieces of a body"),
     DELAY("timeouts.write_ms", "60000", 100, HOUR, "for a receiver to take anything of what waits for it"),
     DELAY("timeouts.pool_idle_ms", "30000", 100, HOUR, "for an unused connection to a server"),
-    DELAY("timeouts.authorize_ms", "10000", 100, HOUR, "for the gate's own decision about a payment"),
+    DELAY_FIXED("timeouts.authorize_ms", "10000", 100, HOUR, "for the gate's own decision about a payment"),
 
     SECTION("addresses", "networks that no agent reaches, judged after name resolution"),
-    {"addresses.refused", AEGIS_OPTION_BLOCK, .many = true,
+    {"addresses.refused", AEGIS_OPTION_BLOCK, .many = true, .restart = true,
      .meaning =
          "networks as ADDRESS/BITS (default: link-local, cloud metadata, unspecified, multicast, broadcast)"},
-    {"addresses.allowed", AEGIS_OPTION_BLOCK, .many = true, .meaning = "exceptions from the refused ones"},
+    {"addresses.allowed", AEGIS_OPTION_BLOCK, .many = true, .restart = true,
+     .meaning = "exceptions from the refused ones"},
 
     SECTION("upstream", "the servers that agents ask"),
-    {"upstream.ca_file", AEGIS_OPTION_PATH,
+    {"upstream.ca_file", AEGIS_OPTION_PATH, .restart = true,
      .meaning = "PEM file of authorities to trust besides the system's"},
     {"upstream.free_origins", AEGIS_OPTION_ORIGIN, .many = true,
      .meaning = "HOST or HOST:PORT that never ask for money: bodies of any length are streamed to them"},

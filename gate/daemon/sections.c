@@ -197,13 +197,12 @@ static json_t *courier(const struct aegis_config *config)
     return out;
 }
 
+/* The refused addresses are for what agents ask for; which node to ask is the operator's word. */
 static json_t *witness(const struct aegis_config *config)
 {
     json_t *out = json_object();
 
     set(out, "networks", list(config, "networks"));
-    set_optional(out, "refused_addresses", config, "addresses.refused");
-    set_optional(out, "allowed_addresses", config, "addresses.allowed");
     set_optional(out, "ca_file", config, "upstream.ca_file");
     return out;
 }

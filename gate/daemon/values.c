@@ -12,24 +12,32 @@
 #include "gate/x402/address.h"
 #include "gate/x402/asset.h"
 
+/* What every process that is told of them takes. */
+enum { NAME_MOST = 100, TEXT_MOST = 256, PATH_MOST = 4000 };
+
 static bool is_name(const char *text)
 {
     size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
-    return length > 0 && length <= 128 && text[length] == '\0';
+    return length > 0 && length <= NAME_MOST && text[length] == '\0';
 }
 
-static bool is_text(const char *text)
+static bool is_printable(const char *text)
 {
     for (size_t i = 0; text[i] != '\0'; i++)
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             return false;
-    return text[0] != '\0' && strlen(text) <= 512;
+    return true;
+}
+
+static bool is_text(const char *text)
+{
+    return is_printable(text) && text[0] != '\0' && strlen(text) <= TEXT_MOST;
 }
 
 static bool is_path(const char *text)
 {
-    return is_text(text);
+    return text[0] != '\0' && strlen(text) <= PATH_MOST && is_printable(text);
 }
 
 /* 1 to 65535 in its one spelling. */
@@ -233,8 +241,8 @@ static const struct {
 } kinds[] = {
     [AEGIS_OPTION_SECTION] = {"section", "a mapping", NULL},
     [AEGIS_OPTION_LIST] = {"list of sections", "a list", NULL},
-    [AEGIS_OPTION_TEXT] = {"text", "a text of at most 512 printable bytes", is_text},
-    [AEGIS_OPTION_NAME] = {"name", "a name of letters, digits, `-`, `_` and `.`", is_name},
+    [AEGIS_OPTION_TEXT] = {"text", "a text of at most 256 printable bytes", is_text},
+    [AEGIS_OPTION_NAME] = {"name", "a name of at most 100 letters, digits, `-`, `_` and `.`", is_name},
     [AEGIS_OPTION_PATH] = {"path", "a path", is_path},
     [AEGIS_OPTION_INTEGER] = {"integer", NULL, NULL},
     [AEGIS_OPTION_CHOICE] = {"choice", NULL, NULL},

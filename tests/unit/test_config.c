@@ -162,7 +162,7 @@ static const struct {
     {"workers:\n", "/etc/aegis.yaml:1: workers: expected an integer from 0 to 64, found nothing"},
     {"workers: true\n", "/etc/aegis.yaml:1: workers: expected an integer from 0 to 64, found true"},
     {"operator: [a]\n",
-     "/etc/aegis.yaml:1: operator: expected a text of at most 512 printable bytes, found a list"},
+     "/etc/aegis.yaml:1: operator: expected a text of at most 256 printable bytes, found a list"},
     {"log:\n  level: loud\n",
      "/etc/aegis.yaml:2: log.level: expected one of error|warning|info|debug, found \"loud\""},
     {"log: debug\n", "/etc/aegis.yaml:1: log: expected a mapping, found \"debug\""},
@@ -172,7 +172,8 @@ static const struct {
     {"listeners:\n  - agents\n", "/etc/aegis.yaml:2: listeners[0]: expected a mapping"},
     {"listeners:\n  - name: a\n", "/etc/aegis.yaml:2: listeners[0].address: required, and missing"},
     {"listeners:\n  - name: a b\n    address: 127.0.0.1:1\n",
-     "/etc/aegis.yaml:2: listeners[0].name: expected a name of letters, digits, `-`, `_` and `.`, found \"a "
+     "/etc/aegis.yaml:2: listeners[0].name: expected a name of at most 100 letters, digits, `-`, `_` and "
+     "`.`, found \"a "
      "b\""},
     {"listeners:\n  - name: a\n    address: localhost:8402\n",
      "/etc/aegis.yaml:3: listeners[0].address: expected IPV4:PORT, [IPV6]:PORT or unix:/PATH, found "
@@ -312,16 +313,19 @@ static void count(const char *name, void *context)
 
 static void a_reload_keeps_what_needs_a_restart(void **state)
 {
-    struct aegis_config *running = parse("home: /a\nworkers: 2\noperator: x\n");
-    struct aegis_config *wanted = parse("home: /b\nworkers: 3\noperator: y\n");
+    struct aegis_config *running =
+        parse("home: /a\nworkers: 2\noperator: x\naddresses: {refused: [10.0.0.0/8]}\n");
+    struct aegis_config *wanted = parse("home: /b\nworkers: 3\noperator: y\nupstream: {ca_file: /c}\n");
     unsigned changes = 0;
 
     (void)state;
     aegis_config_keep(wanted, running, count, &changes);
-    assert_int_equal(changes, 2);
+    assert_int_equal(changes, 4);
     assert_string_equal(aegis_config_home(wanted), "/a");
     assert_int_equal(aegis_config_integer(wanted, "workers"), 2);
     assert_string_equal(aegis_config_text(wanted, "operator"), "y");
+    assert_non_null(aegis_config_get(wanted, "addresses.refused"));
+    assert_null(aegis_config_get(wanted, "upstream.ca_file"));
     aegis_config_free(&running);
     aegis_config_free(&wanted);
 }
