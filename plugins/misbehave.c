@@ -4,10 +4,12 @@
  * Compiled with MISBEHAVE_SYMBOL, MISBEHAVE_ABI or MISBEHAVE_SIZE it is one that cannot be loaded. */
 #include <aegis/plugin.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef MISBEHAVE_ABI
@@ -109,6 +111,18 @@ static void ask_nonsense(const char *how, const struct aegis_host *host, struct 
         host->state_set(host->context, "k", json_sprintf("%100000d", 1));
 }
 
+/* Tries what a plugin must not be able to do; allows when none of it worked. */
+static void break_out(struct aegis_decision *decision)
+{
+    int file = open("/etc/passwd", O_RDONLY), network = socket(AF_INET, SOCK_STREAM, 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    execl("/bin/true", "true", (char *)NULL);
+    if (file < 0 && network < 0 && child < 0)
+        decision->verdict = AEGIS_ALLOW;
+}
+
 static void misbehave(const char *how, const struct aegis_host *host, struct aegis_decision *decision)
 {
     if (strcmp(how, "crash") == 0)
@@ -119,6 +133,8 @@ static void misbehave(const char *how, const struct aegis_host *host, struct aeg
         exit(0);
     else if (strcmp(how, "allocate") == 0)
         allocate();
+    else if (strcmp(how, "break_out") == 0)
+        break_out(decision);
     else if (strcmp(how, "ask_forever") == 0)
         ask_forever(host, decision);
     else if (strcmp(how, "flood") == 0)
@@ -154,7 +170,8 @@ const struct aegis_policy MISBEHAVE_SYMBOL = {
     .version = "1.0.0",
     .summary = "Does what a plugin must not do.",
     .configuration =
-        "how  text  crash, hang, exit, allocate, nonsense, unterminated, not_utf8, negative, silent, "
+        "how  text  crash, hang, exit, allocate, break_out, nonsense, unterminated, not_utf8, negative, "
+        "silent, "
         "ask_forever,\n"
         "  flood, bad_scope, bad_key, huge_state, revoke, open_crash, open_fails_silently; request_...: in "
         "check_request",

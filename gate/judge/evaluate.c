@@ -415,7 +415,7 @@ void aegis_evaluate_observe(const struct aegis_policies *policies, const json_t 
     {
         const struct aegis_installed *installed =
             json_is_string(id) ? aegis_policies_find(policies, json_string_value(id)) : NULL;
-        if (installed == NULL || installed->plugin == NULL || installed->plugin->observe == NULL)
+        if (installed == NULL || installed->instance == NULL || installed->plugin->observe == NULL)
             continue;
         struct aegis_host host;
         struct aegis_services services = {.policy = installed->document->id};

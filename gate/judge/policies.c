@@ -91,8 +91,15 @@ static bool install(struct aegis_policies *policies, const json_t *entry, const 
         if (strcmp(json_string_value(id), document->id) == 0)
             installed->quarantined = true;
     }
-    return installed->quarantined || (install_plugin(policies, installed, plugins, error) &&
-                                      install_runner(policies, installed, plugins, error));
+    if (installed->quarantined) {
+        /* Only to know what it would have checked, and so must be denied now. */
+        struct aegis_error ignored;
+        if (document->plugin != NULL)
+            installed->plugin = aegis_plugins_get(plugins, document->plugin, &ignored);
+        return true;
+    }
+    return install_plugin(policies, installed, plugins, error) &&
+           install_runner(policies, installed, plugins, error);
 }
 
 struct aegis_policies *aegis_policies_new(const json_t *documents, const json_t *quarantined,
@@ -167,12 +174,19 @@ bool aegis_policies_strict(const struct aegis_policies *policies, struct aegis_e
     return true;
 }
 
+bool aegis_installed_checks_requests(const struct aegis_installed *installed)
+{
+    if (installed->plugin == NULL)
+        return installed->quarantined && installed->document->plugin != NULL;
+    return installed->plugin->check_request != NULL;
+}
+
 /* Every policy has a say about payments: one that has nothing to check allows. */
 static json_t *installed_checks(const struct aegis_installed *installed)
 {
     const struct aegis_policy *plugin = installed->plugin;
     json_t *checks = json_pack("[s]", "payment");
-    if (plugin != NULL && plugin->check_request != NULL)
+    if (aegis_installed_checks_requests(installed))
         json_array_append_new(checks, json_string("request"));
     if (plugin != NULL && plugin->check_customer != NULL)
         json_array_append_new(checks, json_string("customer"));

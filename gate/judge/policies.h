@@ -15,8 +15,8 @@ struct aegis_policies;
 /* One document at work. */
 struct aegis_installed {
     struct aegis_document *document;
-    const struct aegis_policy *plugin; /* NULL: none, or quarantined */
-    void *instance;                    /* of `plugin` */
+    const struct aegis_policy *plugin; /* NULL: none, or quarantined and not to be had */
+    void *instance;                    /* of `plugin`; NULL when quarantined */
     const struct aegis_policy *runner; /* the plugin `exec`, when the document names a foreign executable */
     void *runner_instance;
     bool quarantined;
@@ -34,6 +34,10 @@ void aegis_policies_free(struct aegis_policies **policies);
 const struct aegis_installed *aegis_policies_find(const struct aegis_policies *policies, const char *id);
 size_t aegis_policies_count(const struct aegis_policies *policies);
 const struct aegis_installed *aegis_policies_at(const struct aegis_policies *policies, size_t index);
+
+/* Whether the policy has a say about requests. One in quarantine has what its plugin would have; when that
+ * cannot be known, it has. */
+bool aegis_installed_checks_requests(const struct aegis_installed *installed);
 
 /* What aegis-gate -t demands of all documents; see aegis_document_strict. */
 bool aegis_policies_strict(const struct aegis_policies *policies, struct aegis_error *error);

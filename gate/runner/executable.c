@@ -85,7 +85,7 @@ char *aegis_executable_find(const char *name, const char *vault, const char *pat
         file = file_in(folder, strlen(folder), name);
         free(folder);
         if (file == NULL)
-            file = file_on_path(path, name);
+            file = file_on_path(path == NULL ? default_path : path, name);
         if (file == NULL)
             aegis_error_set(error, "%.100s: not found in the vault's policies folder or on PATH", name);
     }

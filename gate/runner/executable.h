@@ -22,8 +22,8 @@ struct aegis_executable;
 typedef void aegis_executable_done(int status, const char *output, const char *error, void *context);
 
 /* The file that `name` means: an absolute path, or a bare name in VAULT/policies or else on `path` (as in
- * PATH; NULL: nowhere). It must be a regular file, executable, writable by nobody but its owner, who is us or
- * root. The caller frees. */
+ * PATH; NULL: the usual folders). It must be a regular file, executable, writable by nobody but its owner,
+ * who is us or root. The caller frees. */
 char *aegis_executable_find(const char *name, const char *vault, const char *path, struct aegis_error *error);
 
 /* Starts `file` with an empty environment but PATH, in `folder`, without any descriptor of ours, in a process

@@ -183,6 +183,15 @@ static void test_unknown_and_quarantined(void **state)
     judging_ask(&judging, "payment", "[\"q\"]", judging_subject("1", NULL), facts, JUDGING_NOW, &evaluation);
     assert_string_equal(judging_text(&evaluation), "error policy_quarantined");
     aegis_evaluation_clear(&evaluation);
+    /* It would have checked requests, so they are denied too. */
+    struct aegis_request_verdict out;
+    struct aegis_request request = {sizeof(request), "a", "A", "GET", "https://x/", "x", JUDGING_NOW};
+    json_t *ids = judging_json("[\"q\"]");
+    aegis_evaluate_request(judging.policies, ids, &request, &out);
+    assert_string_equal(out.code, "policy_quarantined");
+    struct aegis_outcome outcome = {.size = sizeof(outcome)};
+    aegis_evaluate_observe(judging.policies, ids, &outcome);
+    json_decref(ids);
     judging_ask(&judging, "payment", "[\"x\"]", judging_subject("1", NULL), facts, JUDGING_NOW, &evaluation);
     assert_string_equal(judging_text(&evaluation), "error policy_unknown");
     aegis_evaluation_clear(&evaluation);

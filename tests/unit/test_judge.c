@@ -332,6 +332,38 @@ static void test_notepad(void **state)
     close(bench.runner);
 }
 
+/* A sanitizer needs files and terabytes of address space: these two hold for builds without. */
+#if !defined(AEGIS_SANITIZED) && !defined(__SANITIZE_ADDRESS__)
+
+static void test_nothing_to_break_out_with(void **state)
+{
+    struct bench bench;
+    (void)state;
+    bench_open(&bench, "[{\"id\":\"m\",\"plugin\":\"misbehave\",\"config\":{\"how\":\"break_out\"}}]");
+    json_decref(receive(bench.keeper, &aegis_message_loaded));
+    ask(&bench, 1, "m", json_object());
+    expect_verdict(&bench, 1, "allow");
+    assert_int_equal(bench_close(&bench), 0);
+}
+
+static void test_memory_ends(void **state)
+{
+    struct bench bench;
+    int status;
+    (void)state;
+    bench_open(&bench, "[{\"id\":\"m\",\"plugin\":\"misbehave\",\"config\":{\"how\":\"allocate\"}}]");
+    json_decref(receive(bench.keeper, &aegis_message_loaded));
+    ask(&bench, 1, "m", json_object());
+    assert_int_equal(waitpid(bench.process, &status, 0), bench.process);
+    assert_true(WIFSIGNALED(status));
+    close(bench.control);
+    close(bench.keeper);
+    close(bench.worker);
+    close(bench.runner);
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +373,10 @@ int main(void)
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_bad_first_configuration),
         cmocka_unit_test(test_notepad),
+#if !defined(AEGIS_SANITIZED) && !defined(__SANITIZE_ADDRESS__)
+        cmocka_unit_test(test_nothing_to_break_out_with),
+        cmocka_unit_test(test_memory_ends),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
