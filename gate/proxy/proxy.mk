@@ -51,3 +51,9 @@ check_PROGRAMS += tests/unit/test_proxy_pay
 tests_unit_test_proxy_pay_SOURCES = tests/unit/test_proxy_pay.c tests/unit/proxy_street.c tests/unit/proxy_street.h
 tests_unit_test_proxy_pay_LDADD = $(proxy_test_libraries)
 TESTS += tests/unit/test_proxy_pay
+
+check_PROGRAMS += tests/unit/test_proxy_chaos
+tests_unit_test_proxy_chaos_SOURCES = tests/unit/test_proxy_chaos.c tests/unit/proxy_street.c \
+	tests/unit/proxy_street.h
+tests_unit_test_proxy_chaos_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_chaos

@@ -301,11 +301,12 @@ static void on_identify(struct aegis_channel *channel, const json_t *message, in
 
 static json_t *authorization_for(const struct street *street, const json_t *candidate)
 {
+    char nonce[67];
+    snprintf(nonce, sizeof(nonce), "0x%064zx", street->authorized_count);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "from", STREET_PAYER, "to",
                      street->other_payee ? STREET_PAYER : aegis_json_text(candidate, "pay_to", ""), "value",
                      street->other_amount ? "9999" : aegis_json_text(candidate, "amount", ""), "validAfter",
-                     "0", "validBefore", "4000000000", "nonce",
-                     "0x2222222222222222222222222222222222222222222222222222222222222222");
+                     "0", "validBefore", "4000000000", "nonce", nonce);
 }
 
 static void on_authorize(struct aegis_channel *channel, const json_t *message, int fd, void *context)
@@ -325,7 +326,8 @@ static void on_authorize(struct aegis_channel *channel, const json_t *message, i
     }
     const json_t *candidate = json_array_get(json_object_get(message, "candidates"), 0);
     char payment[32], signature[133];
-    snprintf(payment, sizeof(payment), "pay_%zu", street->authorize_count);
+    street->authorized_count++;
+    snprintf(payment, sizeof(payment), "pay_%zu", street->authorized_count);
     snprintf(signature, sizeof(signature), "0x%0128d1b", 7);
     aegis_channel_send(channel, &aegis_message_authorized,
                        json_pack("{s:O, s:s, s:O, s:b, s:o, s:s}", "id", json_object_get(message, "id"),

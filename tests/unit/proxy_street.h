@@ -32,7 +32,7 @@ struct wire {
     bool silent; /* origin: takes requests and says nothing by itself */
 };
 
-enum { STREET_WIRES = 256, STREET_REQUESTS = 256, STREET_OUTCOMES = 64 };
+enum { STREET_WIRES = 256, STREET_REQUESTS = 512, STREET_OUTCOMES = 256 };
 
 struct street {
     struct event_base *base;
@@ -61,7 +61,7 @@ struct street {
     json_t *denial;    /* what authorize is answered with, besides the id; NULL: authorized */
     bool other_amount; /* authorizes another amount than was asked for */
     bool other_payee;
-    size_t identify_count, authorize_count;
+    size_t identify_count, authorize_count, authorized_count;
     json_t *last_identify, *last_authorize;
     json_t *outcomes[STREET_OUTCOMES];
     size_t outcome_count;
