@@ -111,8 +111,8 @@ static const char *what_happened(const char *verdict, const char *outcome, const
     return "A payment could not be judged";
 }
 
-static bool say_decision(const struct aegis_entry *entry, const json_t *body, const char *agent_name,
-                         struct saying *out)
+static bool say_decision(const struct aegis_entry *entry, const json_t *body,
+                         const struct aegis_notification_context *context, struct saying *out)
 {
     const char *verdict = aegis_json_text(body, "verdict", "error");
     const char *outcome = aegis_json_text(body, "outcome", "failed");
@@ -121,6 +121,7 @@ static bool say_decision(const struct aegis_entry *entry, const json_t *body, co
     const json_t *subject = json_object_get(body, "subject");
     if (strcmp(verdict, "allow") == 0 && strcmp(outcome, "allowed") == 0)
         return false;
+    const char *agent_name = context->agent_name(entry->agent, context->context);
     char *amount = amount_of(subject);
     const char *title = what_happened(verdict, outcome, &out->severity);
     out->title = policy[0] != '\0' ? aegis_format("%s by policy %s", title, policy) : aegis_strdup(title);
@@ -139,10 +140,11 @@ static bool is_severity(const char *text)
     return strcmp(text, "info") == 0 || strcmp(text, "warning") == 0 || strcmp(text, "critical") == 0;
 }
 
-static bool say_notice(const struct aegis_entry *entry, const json_t *body, const char *agent_name,
-                       struct saying *out)
+static bool say_notice(const struct aegis_entry *entry, const json_t *body,
+                       const struct aegis_notification_context *context, struct saying *out)
 {
     json_t *metadata = json_object_get(body, "metadata");
+    const char *agent_name = context->agent_name(entry->agent, context->context);
     const char *severity = aegis_json_text(body, "severity", "");
     out->severity = is_severity(severity) ? severity : "info";
     out->title = aegis_strdup(aegis_json_text(body, "title", ""));
@@ -155,9 +157,10 @@ static bool say_notice(const struct aegis_entry *entry, const json_t *body, cons
     return true;
 }
 
-static bool say_revoked(const struct aegis_entry *entry, const json_t *body, const char *agent_name,
-                        struct saying *out)
+static bool say_revoked(const struct aegis_entry *entry, const json_t *body,
+                        const struct aegis_notification_context *context, struct saying *out)
 {
+    const char *agent_name = context->agent_name(entry->agent, context->context);
     const char *name = agent_name[0] != '\0' ? agent_name : aegis_json_text(body, "key", "an agent");
     out->severity = "critical";
     out->title = aegis_strdup("An agent's key was revoked");
@@ -194,8 +197,8 @@ json_t *aegis_notification_of(const struct aegis_entry *entry,
 {
     static const struct {
         const char *kind;
-        bool (*say)(const struct aegis_entry *entry, const json_t *body, const char *agent_name,
-                    struct saying *out);
+        bool (*say)(const struct aegis_entry *entry, const json_t *body,
+                    const struct aegis_notification_context *context, struct saying *out);
     } kinds[] = {{"decision", say_decision}, {"notice", say_notice}, {"revoked", say_revoked}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(entry->kind, kinds[i].kind) != 0)
@@ -207,7 +210,7 @@ json_t *aegis_notification_of(const struct aegis_entry *entry,
         if (body == NULL)
             aegis_log(AEGIS_LOG_ERROR, "ledger entry %lld cannot be read: %s", (long long)entry->seq,
                       error.text);
-        else if (kinds[i].say(entry, body, context->agent_name(entry->agent, context->context), &saying))
+        else if (kinds[i].say(entry, body, context, &saying))
             message = put_together(entry, context, &saying);
         json_decref(body);
         return message;
