@@ -20,6 +20,15 @@ libaegis_cli_a_SOURCES = \
 	gate/cli/status.c \
 	gate/cli/wallet.c
 
+# The policies of a new setup, as texts for the compiler.
+default_policies = $(srcdir)/policies/default-budget.json $(srcdir)/policies/default-guard.json
+gate/cli/default_policies.h: $(default_policies)
+	@$(MKDIR_P) gate/cli
+	$(AM_V_GEN)awk 'FNR == 1 && NR > 1 { print "," } { gsub(/[\\"]/, "\\\\&"); print "\"" $$0 "\\n\"" }' \
+		$(default_policies) >$@
+gate/cli/defaults.$(OBJEXT): gate/cli/default_policies.h
+CLEANFILES += gate/cli/default_policies.h
+
 aegis_SOURCES = gate/cli/main.c
 aegis_LDADD = libaegis_cli.a libaegis_daemon.a libaegis_judge.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a \
 	libaegis_ipc.a libaegis_base.a $(AEGIS_LIBS)

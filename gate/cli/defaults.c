@@ -5,36 +5,31 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gate/base/clock.h"
 #include "gate/base/file.h"
 #include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/judge/document.h"
 
+/* Made from policies/ when the command is built. */
+static const char *const texts[] = {
+#include "gate/cli/default_policies.h"
+};
+
 const char *const aegis_default_policy_ids[] = {"default-budget", "default-guard"};
 const size_t aegis_default_policy_count = 2;
 
-static json_t *make(size_t index, const char *name, const char *plugin, json_t *config, int64_t now)
-{
-    char created[AEGIS_TIME_TEXT];
-    json_t *out = json_pack("{s:s,s:s,s:i,s:s,s:[],s:s,s:o,s:s}", "id", aegis_default_policy_ids[index],
-                            "name", name, "version", 1, "created_at", aegis_time_format(now, created),
-                            "rules", "plugin", plugin, "config", config, "action", "deny");
+_Static_assert(sizeof(texts) / sizeof(texts[0]) == 2, "one document for each id");
 
-    AEGIS_ASSERT(out != NULL);
-    aegis_policy_add_executable(out);
-    return out;
-}
-
-json_t *aegis_default_policy(size_t index, int64_t now)
+json_t *aegis_default_policy(size_t index)
 {
-    if (index == 0)
-        return make(index, "1 USDC a payment, 10 a day", "budget",
-                    json_pack("{s:[{s:s,s:s,s:s,s:s}]}", "limits", "chainId", "*", "token", "USDC", "payment",
-                              "1", "daily", "10"),
-                    now);
-    return make(index, "known assets only", "guard", json_pack("{s:b}", "knownAssetsOnly", 1), now);
+    struct aegis_error error;
+    json_t *document = aegis_json_parse(texts[index], strlen(texts[index]), &error);
+
+    AEGIS_ASSERT(document != NULL);
+    AEGIS_ASSERT(strcmp(aegis_json_text(document, "id", ""), aegis_default_policy_ids[index]) == 0);
+    aegis_policy_add_executable(document);
+    return document;
 }
 
 /* The program of that name beside this one. */
@@ -51,17 +46,17 @@ static char *own_executable(void)
     return aegis_format("%s/%s", path, AEGIS_DOCUMENT_OWN_EXECUTABLE);
 }
 
-bool aegis_policy_add_executable(json_t *document)
+void aegis_policy_add_executable(json_t *document)
 {
+    const char *executable = aegis_json_text(document, "executable", AEGIS_DOCUMENT_OWN_EXECUTABLE);
     char *path;
 
     if (!json_is_string(json_object_get(document, "plugin")) ||
-        json_is_string(json_object_get(document, "executable")))
-        return false;
+        strcmp(executable, AEGIS_DOCUMENT_OWN_EXECUTABLE) != 0)
+        return;
     path = own_executable();
     json_object_set_new(document, "executable", json_string(path));
     free(path);
-    return true;
 }
 
 bool aegis_policy_write(const char *folder, const json_t *document, struct aegis_error *error)

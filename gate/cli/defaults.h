@@ -5,20 +5,19 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "gate/base/error.h"
 
-/* default-budget: 1 USDC a payment, 10 a day, on any chain; default-guard: known assets only. New references.
- */
+/* default-budget: 1 USDC a payment, 10 a day, on any chain; default-guard: known assets only. A new
+ * reference. */
 extern const char *const aegis_default_policy_ids[];
 extern const size_t aegis_default_policy_count;
-json_t *aegis_default_policy(size_t index, int64_t now);
+json_t *aegis_default_policy(size_t index);
 
 /* A document that names a plugin and no executable would allow everything to stock OWS, which does not know
- * `plugin`: it gets aegis-policy, which answers from the same plugin, as executable. True when that was
- * needed. */
-bool aegis_policy_add_executable(json_t *document);
+ * `plugin`: it gets aegis-policy, which answers from the same plugin, as executable. Its path is written out,
+ * since a bare name would depend on the PATH of whoever runs OWS. */
+void aegis_policy_add_executable(json_t *document);
 
 /* Writes the document to FOLDER/policies/ID.json (mode 600). */
 bool aegis_policy_write(const char *folder, const json_t *document, struct aegis_error *error);

@@ -119,7 +119,7 @@ static bool write_policies(const struct aegis_cli *cli, struct aegis_error *erro
 {
     for (size_t i = 0; i < aegis_default_policy_count; i++) {
         char *path = aegis_format("%s/policies/%s.json", cli->vault, aegis_default_policy_ids[i]);
-        json_t *document = access(path, F_OK) == 0 ? NULL : aegis_default_policy(i, aegis_clock_now());
+        json_t *document = access(path, F_OK) == 0 ? NULL : aegis_default_policy(i);
         bool done = document == NULL || aegis_policy_write(cli->vault, document, error);
 
         json_decref(document);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gate/base/clock.h"
 #include "gate/base/file.h"
 #include "gate/base/json.h"
 #include "gate/base/text.h"
@@ -37,12 +36,6 @@ static json_t *read_policy(const char *path, struct aegis_error *error)
 
 static bool install(const struct aegis_cli *cli, json_t *document, json_t *done, struct aegis_error *error)
 {
-    const char *executable = aegis_json_text(document, "executable", "");
-
-    /* The executable is looked up by whoever runs OWS; a bare name would depend on the PATH of that moment.
-     */
-    if (strcmp(executable, AEGIS_DOCUMENT_OWN_EXECUTABLE) == 0)
-        json_object_del(document, "executable");
     aegis_policy_add_executable(document);
     if (!aegis_policy_write(cli->vault, document, error))
         return false;
@@ -85,7 +78,7 @@ static bool install_all(const struct aegis_cli *cli, json_t *done, struct aegis_
     free(folder);
     for (size_t i = 0; good && i < aegis_default_policy_count; i++) {
         char *path = aegis_format("%s/policies/%s.json", cli->vault, aegis_default_policy_ids[i]);
-        json_t *document = access(path, F_OK) == 0 ? NULL : aegis_default_policy(i, aegis_clock_now());
+        json_t *document = access(path, F_OK) == 0 ? NULL : aegis_default_policy(i);
         good = document == NULL || install(cli, document, done, error);
         json_decref(document);
         free(path);

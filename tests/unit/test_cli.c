@@ -210,7 +210,7 @@ static void budget_states_caps_before_anything_was_paid(void **state)
     assert_int_equal(json_array_size(rows), 1);
     daily = json_array_get(rows, 0);
     assert_string_equal(aegis_json_text(daily, "policy", ""), "default-budget");
-    assert_string_equal(aegis_json_text(daily, "limit", ""), "10");
+    assert_string_equal(aegis_json_text(daily, "limit", ""), "10.00");
     assert_string_equal(aegis_json_text(daily, "remaining", ""), "10");
     json_decref(rows);
     assert_int_equal(run(place, aegis_cli_budget, &said, "budget", "--agent", "nobody", NULL), 1);
