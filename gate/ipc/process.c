@@ -140,6 +140,14 @@ static void control_closed(struct aegis_channel *channel, const char *reason, vo
     aegis_process_exit(process, EXIT_FAILURE);
 }
 
+/* What ps and profilers show. */
+static void process_title(const char *name)
+{
+    char *title = aegis_format("aegis-%s", name);
+    prctl(PR_SET_NAME, title);
+    free(title);
+}
+
 /* Signals that a terminal sends to the whole group are the supervisor's business. */
 static void process_signals(void)
 {
@@ -153,6 +161,7 @@ static void process_signals(void)
 int aegis_process_run(const struct aegis_process_room *room)
 {
     process_signals();
+    process_title(room->name);
     struct aegis_process process = {.room = room, .base = event_base_new(), .status = EXIT_FAILURE};
     AEGIS_ASSERT(process.base != NULL);
     process.deadline = evtimer_new(process.base, process_deadline, &process);
