@@ -57,3 +57,9 @@ tests_unit_test_proxy_chaos_SOURCES = tests/unit/test_proxy_chaos.c tests/unit/p
 	tests/unit/proxy_street.h
 tests_unit_test_proxy_chaos_LDADD = $(proxy_test_libraries)
 TESTS += tests/unit/test_proxy_chaos
+
+check_PROGRAMS += tests/unit/test_proxy_worker
+tests_unit_test_proxy_worker_SOURCES = tests/unit/test_proxy_worker.c tests/unit/proxy_street.c \
+	tests/unit/proxy_street.h
+tests_unit_test_proxy_worker_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_worker

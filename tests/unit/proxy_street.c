@@ -377,26 +377,39 @@ static void on_channel_closed(struct aegis_channel *channel, const char *reason,
     aegis_log(AEGIS_LOG_WARNING, "the worker's channel closed: %s", reason);
 }
 
-static struct aegis_channel *connect_peer(struct street *street, enum aegis_peer peer, const char *name,
-                                          const struct aegis_channel_rule *rules)
+static struct aegis_channel *peer_end(struct street *street, const struct aegis_channel_rule *rules,
+                                      int *worker_end)
 {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    struct aegis_channel_options options = {.peer = name,
+    struct aegis_channel_options options = {.peer = "worker",
                                             .rules = rules,
                                             .receive_limit = 65536,
                                             .backlog_limit = 1 << 20,
                                             .closed = on_channel_closed,
                                             .context = street};
-    struct aegis_channel *channel = aegis_channel_new(street->base, pair[0], &options);
-    aegis_peers_connect(street->proxy->peers, peer, pair[1]);
-    return channel;
+    *worker_end = pair[1];
+    return aegis_channel_new(street->base, pair[0], &options);
+}
+
+int street_keeper_end(struct street *street)
+{
+    int worker_end;
+    aegis_channel_free(&street->keeper);
+    street->keeper = peer_end(street, keeper_rules, &worker_end);
+    return worker_end;
 }
 
 void street_connect_keeper(struct street *street)
 {
-    aegis_channel_free(&street->keeper);
-    street->keeper = connect_peer(street, AEGIS_PEER_KEEPER, "worker", keeper_rules);
+    aegis_peers_connect(street->proxy->peers, AEGIS_PEER_KEEPER, street_keeper_end(street));
+}
+
+static void connect_judge(struct street *street)
+{
+    int worker_end;
+    street->judge = peer_end(street, judge_rules, &worker_end);
+    aegis_peers_connect(street->proxy->peers, AEGIS_PEER_JUDGE, worker_end);
 }
 
 void street_lose_keeper(struct street *street)
@@ -406,7 +419,7 @@ void street_lose_keeper(struct street *street)
 
 /* ---- the street ---- */
 
-static int listen_somewhere(int *port)
+int street_listen(int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
@@ -446,7 +459,7 @@ struct street *street_new(const char *limits, const char *timeouts)
     street->serve = street_serve_hello;
     street->verdict = "allow";
     street->cache_ms = 60000;
-    int origin = listen_somewhere(&street->origin_port);
+    int origin = street_listen(&street->origin_port);
     street->origin = evconnlistener_new(street->base, on_origin, street, LEV_OPT_CLOSE_ON_FREE, 0, origin);
     street->proxy = aegis_proxy_new(street->base, on_stopped, street);
     json_t *config = street_config(limits, timeouts);
@@ -454,8 +467,8 @@ struct street *street_new(const char *limits, const char *timeouts)
         fail_msg("%s", error.text);
     json_decref(config);
     street_connect_keeper(street);
-    street->judge = connect_peer(street, AEGIS_PEER_JUDGE, "worker", judge_rules);
-    int fd = listen_somewhere(&street->port);
+    connect_judge(street);
+    int fd = street_listen(&street->port);
     aegis_proxy_listen(street->proxy, "agents", fd);
     return street;
 }

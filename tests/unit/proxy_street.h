@@ -86,6 +86,10 @@ int street_tear_down(void **state);
 json_t *street_config(const char *limits, const char *timeouts);
 
 void street_connect_keeper(struct street *street);
+/* A new keeper for a worker that is not the street's own: the worker's end of its channel. */
+int street_keeper_end(struct street *street);
+/* A listening socket on the loopback address. */
+int street_listen(int *port);
 void street_lose_keeper(struct street *street);
 
 struct wire *street_agent(struct street *street);
