@@ -63,14 +63,21 @@ static bool check_routes(const struct checker *checker, const json_t *listener, 
     return true;
 }
 
+bool aegis_check_is_local(const json_t *listener)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+
+    return aegis_value_address(aegis_json_text(listener, "address", ""), &address, &size) &&
+           aegis_value_is_local(&address);
+}
+
 /* Whoever reaches an owner's listener can spend, so nobody else may. */
 static bool check_owner(const struct checker *checker, const json_t *listener, size_t index)
 {
     static const char *const sources[] = {"passphrase_file", "passphrase_credential",
                                           "passphrase_descriptor"};
     const json_t *owner = json_object_get(listener, "owner");
-    struct sockaddr_storage address;
-    socklen_t size;
     int given = 0;
 
     if (owner == NULL)
@@ -82,11 +89,11 @@ static bool check_owner(const struct checker *checker, const json_t *listener, s
                     ".owner: expected exactly one of passphrase_file, passphrase_credential and "
                     "passphrase_descriptor, found %d",
                     given);
-    if (!aegis_value_address(aegis_json_text(listener, "address", ""), &address, &size) ||
-        !aegis_value_is_local(&address))
+    if (!aegis_check_is_local(listener))
         return fail(checker, "listeners", index,
                     ".address: a listener with an owner must be a Unix socket or a loopback address");
-    if (json_object_get(owner, "uids") != NULL && address.ss_family != AF_UNIX)
+    if (json_object_get(owner, "uids") != NULL &&
+        strncmp(aegis_json_text(listener, "address", ""), "unix:", 5) != 0)
         return fail(checker, "listeners", index, ".owner.uids: only a Unix socket knows who connects");
     return true;
 }

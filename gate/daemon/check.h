@@ -13,4 +13,7 @@
 bool aegis_config_check(const char *file, const struct aegis_yaml *yaml, const json_t *tree,
                         struct aegis_error *error);
 
+/* Whether only this machine reaches a (checked) listener. */
+bool aegis_check_is_local(const json_t *listener);
+
 #endif

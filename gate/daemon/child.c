@@ -31,7 +31,7 @@ struct aegis_child {
     struct aegis_child_options options;
     struct aegis_channel *control;
     struct event *watch; /* pings, and looks for their answers */
-    struct event *axe;   /* armed by stop */
+    struct event *axe;   /* armed while it starts and when it is to stop */
     pid_t pid;
     int64_t generation;
     int64_t pinged_at; /* 0: no ping is on its way */
@@ -90,7 +90,7 @@ static void axe_fell(evutil_socket_t fd, short what, void *context)
     (void)what;
     if (child->gone)
         return;
-    aegis_log(AEGIS_LOG_WARNING, "%s %u (pid %d) did not finish in time: killing it", child->options.kind,
+    aegis_log(AEGIS_LOG_WARNING, "%s %u (pid %d) takes too long: killing it", child->options.kind,
               child->options.index, (int)child->pid);
     aegis_child_kill(child);
 }
@@ -104,8 +104,11 @@ static void control_ready(struct aegis_channel *channel, const json_t *message, 
     if (fd >= 0)
         close(fd);
     child->generation = aegis_json_integer(message, "generation", 0);
-    if (first)
+    if (first) {
+        if (!child->stopping)
+            event_del(child->axe);
         arm(child->watch, ping_interval(child));
+    }
     child->options.ready(child, child->generation, child->options.context);
 }
 
@@ -241,6 +244,8 @@ struct aegis_child *aegis_child_start(struct event_base *base, const struct aegi
         return NULL;
     }
     open_channel(child, base, ends[0]);
+    if (options->start_ms > 0)
+        arm(child->axe, options->start_ms);
     return child;
 }
 

@@ -18,7 +18,8 @@ struct aegis_child_options {
     unsigned index;
     const char *log_level;
     const char *log_format;
-    int64_t hang_ms; /* a ping that stays unanswered this long means SIGKILL */
+    int64_t start_ms; /* longest time for the first configuration; 0: as long as it takes */
+    int64_t hang_ms;  /* a ping that stays unanswered this long means SIGKILL */
 
     /* From the loop. */
     void (*ready)(struct aegis_child *child, int64_t generation, void *context);

@@ -12,6 +12,7 @@
 #include "gate/daemon/state.h"
 
 enum {
+    JUDGE_START_MS = 60000, /* plugins are opened then */
     HANG_MS = 30000,        /* for everybody but the judge, whose plugins are not ours */
     QUICK_DEATH_MS = 10000, /* a process that lived longer had not failed at once */
     BACKOFF_FIRST_MS = 100,
@@ -135,6 +136,13 @@ void aegis_members_serve(struct aegis_supervisor *supervisor)
     }
 }
 
+void aegis_members_unserve(struct aegis_supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->slot_count; i++)
+        if (supervisor->slots[i].kind == AEGIS_KIND_WORKER && supervisor->slots[i].current != NULL)
+            supervisor->slots[i].current->served = 0;
+}
+
 static bool all_serve(const struct aegis_supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->slot_count; i++)
@@ -195,6 +203,7 @@ static struct aegis_member *start_member(struct aegis_slot *slot, int64_t genera
         .index = slot->index,
         .log_level = aegis_config_text(supervisor->config, "log.level"),
         .log_format = aegis_config_text(supervisor->config, "log.format"),
+        .start_ms = slot->kind == AEGIS_KIND_JUDGE ? JUDGE_START_MS : 0,
         .hang_ms = hang_ms(slot),
         .ready = member_ready,
         .failed = member_failed,

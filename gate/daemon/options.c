@@ -66,7 +66,7 @@ const struct aegis_option aegis_options[] = {
     {"listeners[].owner.uids", AEGIS_OPTION_INTEGER, .many = true, .min = 0, .max = UINT32_MAX,
      .meaning = "Unix socket only: users that may connect (default: the user that runs the gate)"},
     {"listeners[].owner.passphrase_file", AEGIS_OPTION_PATH,
-     .meaning = "file with the passphrase, readable by nobody else; its first line counts"},
+     .meaning = "file with the passphrase, readable by nobody else; a line end behind it does not count"},
     {"listeners[].owner.passphrase_credential", AEGIS_OPTION_NAME,
      .meaning = "instead: name of a systemd credential"},
     {"listeners[].owner.passphrase_descriptor", AEGIS_OPTION_INTEGER, .min = 0, .max = 1023,

@@ -196,6 +196,7 @@ static void go_back(struct aegis_supervisor *supervisor, const char *problem)
     supervisor->generation++;
     finish(supervisor, problem);
     aegis_members_configure(supervisor);
+    aegis_members_unserve(supervisor);
     if (judge->current != NULL)
         aegis_child_kill(judge->current->child);
 }

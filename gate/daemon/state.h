@@ -92,6 +92,8 @@ void aegis_members_configure(struct aegis_supervisor *supervisor);
 bool aegis_members_settled(const struct aegis_supervisor *supervisor);
 /* Gives workers and keeper the descriptors that they lack. */
 void aegis_members_serve(struct aegis_supervisor *supervisor);
+/* Workers may have sockets of a configuration that was taken back: they get all of theirs again. */
+void aegis_members_unserve(struct aegis_supervisor *supervisor);
 
 /* stop.c: the end. */
 void aegis_stop_begin(struct aegis_supervisor *supervisor, int status);

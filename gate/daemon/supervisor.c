@@ -4,13 +4,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gate/base/clock.h"
-#include "gate/base/file.h"
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
+#include "gate/daemon/check.h"
 #include "gate/daemon/probe.h"
 #include "gate/daemon/sections.h"
 #include "gate/daemon/state.h"
@@ -94,15 +97,31 @@ static void watch_signals(struct aegis_supervisor *supervisor)
     }
 }
 
-/* Every connection is a descriptor; the workers inherit the limit. */
-static void raise_descriptor_limit(void)
+/* Every connection is a descriptor. What is set here, every process inherits. */
+static void set_limits(void)
 {
+    const struct rlimit none = {0, 0};
     struct rlimit limit;
 
+    umask(077);
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* owners' passphrases pass through here */
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A token in the clear is anybody's on the way. */
+static void warn_of_exposed_listeners(const struct aegis_config *config)
+{
+    const json_t *listeners = aegis_config_get(config, "listeners");
+
+    for (size_t i = 0; i < json_array_size(listeners); i++)
+        if (!aegis_check_is_local(json_array_get(listeners, i)))
+            aegis_log(AEGIS_LOG_WARNING,
+                      "listener %s: agents that come over a network send their tokens unencrypted",
+                      aegis_json_text(json_array_get(listeners, i), "name", ""));
 }
 
 static void say_broken(const struct aegis_documents *documents)
@@ -189,7 +208,8 @@ int aegis_supervisor_run(struct aegis_config *config)
                                           .phase = AEGIS_PHASE_STARTING};
     struct aegis_error error;
 
-    raise_descriptor_limit();
+    set_limits();
+    warn_of_exposed_listeners(config);
     supervisor.passphrases = aegis_passphrases_new();
     supervisor.quarantine = aegis_quarantine_new();
     if (prepare(&supervisor, &error)) {
