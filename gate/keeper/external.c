@@ -238,6 +238,48 @@ static void ask(struct external *external)
     aegis_question_ask(question);
 }
 
+/* The payment in the books that is this very authorization. */
+struct search {
+    const struct external *external;
+    char nonce[67];
+    char found[AEGIS_ENTRY_ID_TEXT];
+};
+
+static bool look(const struct aegis_payment_row *row, void *context)
+{
+    struct search *search = context;
+    const struct external *external = search->external;
+    char asset[AEGIS_ADDRESS_TEXT], payee[AEGIS_ADDRESS_TEXT];
+    if (strcmp(row->nonce, search->nonce) != 0 || strcmp(row->network, external->asset->network) != 0 ||
+        strcmp(row->asset, aegis_address_format(&external->asset->address, asset)) != 0 ||
+        strcmp(row->pay_to, aegis_address_format(&external->authorization.to, payee)) != 0 ||
+        row->amount != external->authorization.value || row->valid_before != external->authorization.valid_before)
+        return true;
+    aegis_text_copy(search->found, sizeof search->found, row->id);
+    return false;
+}
+
+/* OWS asks once for each document that names aegis-policy. What was allowed and booked a moment ago is the same
+ * authorization still: it can move money once, so it counts once. */
+static bool booked_already(struct external *external)
+{
+    struct aegis_error error;
+    struct search search = {.external = external, .nonce = "0x"};
+    struct aegis_payment_filter filter = {
+        .agent = external->identity->id,
+        .network = external->asset->network,
+        .states = 1u << AEGIS_PAYMENT_EXTERNAL,
+        .valid_before = external->now / 1000,
+        .newest_first = true,
+        .limit = 64,
+    };
+    aegis_hex_encode(external->authorization.nonce, sizeof external->authorization.nonce, search.nonce + 2);
+    if (!aegis_books_payments(aegis_ledger_books(external->keeper->ledger), &filter, look, &search, &error))
+        return false;
+    aegis_text_copy(external->payment, sizeof external->payment, search.found);
+    return *search.found != '\0';
+}
+
 void aegis_external(struct aegis_peer *peer, int64_t id, const json_t *arguments)
 {
     struct aegis_keeper *keeper = peer->keeper;
@@ -258,10 +300,13 @@ void aegis_external(struct aegis_peer *peer, int64_t id, const json_t *arguments
     external->identity = aegis_identity_use(identity);
     external->now = keeper->clock.now;
     const char *why = objection(external, &error);
-    if (why == NULL) {
+    if (why == NULL && !booked_already(external)) {
         ask(external);
         return;
     }
-    aegis_commands_answer(keeper, peer->number, id, NULL, why);
+    if (why == NULL)
+        tell(external);
+    else
+        aegis_commands_answer(keeper, peer->number, id, NULL, why);
     external_free(external);
 }
