@@ -253,14 +253,15 @@ static bool look(const struct aegis_payment_row *row, void *context)
     if (strcmp(row->nonce, search->nonce) != 0 || strcmp(row->network, external->asset->network) != 0 ||
         strcmp(row->asset, aegis_address_format(&external->asset->address, asset)) != 0 ||
         strcmp(row->pay_to, aegis_address_format(&external->authorization.to, payee)) != 0 ||
-        row->amount != external->authorization.value || row->valid_before != external->authorization.valid_before)
+        row->amount != external->authorization.value ||
+        row->valid_before != external->authorization.valid_before)
         return true;
     aegis_text_copy(search->found, sizeof search->found, row->id);
     return false;
 }
 
-/* OWS asks once for each document that names aegis-policy. What was allowed and booked a moment ago is the same
- * authorization still: it can move money once, so it counts once. */
+/* OWS asks once for each document that names aegis-policy. What was allowed and booked a moment ago is the
+ * same authorization still: it can move money once, so it counts once. */
 static bool booked_already(struct external *external)
 {
     struct aegis_error error;
