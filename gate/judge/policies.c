@@ -88,7 +88,7 @@ static bool install(struct aegis_policies *policies, const json_t *entry, const 
     json_t *id;
     json_array_foreach((json_t *)quarantined, index, id)
     {
-        if (strcmp(json_string_value(id), document->id) == 0)
+        if (json_is_string(id) && strcmp(json_string_value(id), document->id) == 0)
             installed->quarantined = true;
     }
     if (installed->quarantined) {
