@@ -371,7 +371,7 @@ static char *frame_text(const struct aegis_message *type, json_t *body, size_t *
     struct aegis_error error;
     if (!aegis_json_check(body, type->fields, &error))
         aegis_panic("message \"%s\" of ours: %s", type->name, error.text);
-    char *fields = json_dumps(body, JSON_COMPACT);
+    char *fields = aegis_json_compact(body);
     AEGIS_ASSERT(fields != NULL);
     char *text = aegis_format("{\"type\":\"%s\"%s%s", type->name, fields[1] == '}' ? "" : ",", fields + 1);
     free(fields);
