@@ -122,6 +122,30 @@ static const char *step_data_end(struct aegis_http_body *body, char c)
     return to(body, body->state == DATA_RETURN ? DATA_FEED : SIZE);
 }
 
+/* Fields that say where a message ends and whose it is come too late in a trailer: a reader that merges
+ * trailers into the head would be led astray. The present name is compared as it comes; no two of these begin
+ * with the same letter. */
+static const char *may_become(char c)
+{
+    static const char *const names[] = {"content-length", "host", "transfer-encoding"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((c | 0x20) == names[i][0]) {
+            return names[i] + 1;
+        }
+    }
+    return NULL;
+}
+
+static const char *step_trailer_name(struct aegis_http_body *body, char c)
+{
+    if (c == ':') {
+        bool forbidden = body->forbidden != NULL && *body->forbidden == '\0';
+        return forbidden ? "a trailer that would frame the message" : to(body, TRAILER_VALUE);
+    }
+    body->forbidden = body->forbidden != NULL && (c | 0x20) == *body->forbidden ? body->forbidden + 1 : NULL;
+    return aegis_http_char_is(c, AEGIS_HTTP_CHAR_TOKEN) ? NULL : "a trailer's name is no token";
+}
+
 static const char *step_trailer(struct aegis_http_body *body, char c)
 {
     switch (body->state) {
@@ -129,13 +153,11 @@ static const char *step_trailer(struct aegis_http_body *body, char c)
         if (c == '\r') {
             return to(body, LAST_FEED);
         }
+        body->forbidden = may_become(c);
         return aegis_http_char_is(c, AEGIS_HTTP_CHAR_TOKEN) ? to(body, TRAILER_NAME)
                                                             : "a trailer does not begin with a name";
     case TRAILER_NAME:
-        if (c == ':') {
-            return to(body, TRAILER_VALUE);
-        }
-        return aegis_http_char_is(c, AEGIS_HTTP_CHAR_TOKEN) ? NULL : "a trailer's name is no token";
+        return step_trailer_name(body, c);
     case TRAILER_VALUE:
         if (c == '\r') {
             return to(body, TRAILER_FEED);

@@ -77,9 +77,41 @@ static bool note_option(struct aegis_http_text option, void *context)
     return true;
 }
 
-/* Nearly all fields say nothing about the message; the length of the name tells them apart cheaply. */
-static bool note(struct aegis_http_notes *notes, const struct aegis_http_field *field)
+/* Content_Length and Transfer_Encoding are other fields here, and the same ones to a server that turns names
+ * into variables. */
+static bool underscored(const char *name, const char *lower, size_t length)
 {
+    for (size_t i = 0; i < length; i++) {
+        if ((name[i] | 0x20) != lower[i] && !(name[i] == '_' && lower[i] == '-')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Readers disagree about tabs around these values: some see chunked there, some do not. Spaces are common and
+ * harmless. */
+static const char *tabs_around(const struct aegis_http_field *field)
+{
+    static const char wrong[] = "a tab beside the value of a framing field";
+    for (const char *at = field->name.at + field->name.length; at < field->value.at; at++) {
+        if (*at == '\t') {
+            return wrong;
+        }
+    }
+    for (const char *at = field->value.at + field->value.length; *at != '\r'; at++) {
+        if (*at == '\t') {
+            return wrong;
+        }
+    }
+    return NULL;
+}
+
+/* Nearly all fields say nothing about the message; the length of the name tells them apart cheaply. NULL, or
+ * what is wrong with the field. */
+static const char *note(struct aegis_http_notes *notes, const struct aegis_http_field *field)
+{
+    static const char misspelt[] = "a field's name is that of a framing field with an underscore";
     const char *name = field->name.at;
     switch (field->name.length) {
     case 4:
@@ -87,33 +119,38 @@ static bool note(struct aegis_http_notes *notes, const struct aegis_http_field *
             notes->host = field;
             notes->hosts++;
         }
-        return true;
+        return NULL;
     case 6:
         if (aegis_http_same(name, "expect", 6)) {
             notes->expect = field;
             notes->expects++;
         }
-        return true;
+        return NULL;
     case 7:
         notes->upgrades += aegis_http_same(name, "upgrade", 7);
-        return true;
+        return NULL;
     case 10:
-        return !aegis_http_same(name, "connection", 10) ||
-               aegis_http_list_each(field->value, note_option, notes);
+        if (aegis_http_same(name, "connection", 10) &&
+            !aegis_http_list_each(field->value, note_option, notes)) {
+            return "Connection names no token, or a field that must not be taken away";
+        }
+        return NULL;
     case 14:
         if (aegis_http_same(name, "content-length", 14)) {
             notes->length = field;
             notes->lengths++;
+            return tabs_around(field);
         }
-        return true;
+        return underscored(name, "content-length", 14) ? misspelt : NULL;
     case 17:
         if (aegis_http_same(name, "transfer-encoding", 17)) {
             notes->coding = field;
             notes->codings++;
+            return tabs_around(field);
         }
-        return true;
+        return underscored(name, "transfer-encoding", 17) ? misspelt : NULL;
     default:
-        return true;
+        return NULL;
     }
 }
 
@@ -136,9 +173,9 @@ enum aegis_http_result aegis_http_read_fields(struct aegis_http_reader *reader, 
         if (result != AEGIS_HTTP_OK) {
             return result;
         }
-        if (!note(notes, field)) {
-            return aegis_http_refuse(reader->problem, AEGIS_HTTP_BAD,
-                                     "Connection names no token, or a field that must not be taken away");
+        const char *wrong = note(notes, field);
+        if (wrong != NULL) {
+            return aegis_http_refuse(reader->problem, AEGIS_HTTP_BAD, wrong);
         }
         head->field_count++;
     }

@@ -101,9 +101,10 @@ struct aegis_http_body {
     enum aegis_http_framing framing;
     uint64_t left; /* of the length, or of the current chunk */
     unsigned state;
-    unsigned line;     /* bytes of the present chunk or trailer line */
-    unsigned trailers; /* bytes of trailers so far */
-    unsigned overhead; /* bytes of chunk lines beyond what honest senders need */
+    unsigned line;         /* bytes of the present chunk or trailer line */
+    unsigned trailers;     /* bytes of trailers so far */
+    unsigned overhead;     /* bytes of chunk lines beyond what honest senders need */
+    const char *forbidden; /* what is missing for the present trailer to be a forbidden one, or NULL */
     bool done;
 };
 
@@ -111,7 +112,8 @@ void aegis_http_body_begin(struct aegis_http_body *body, const struct aegis_http
 
 /* Takes bytes from `bytes`: *consumed of them were read, of which data (points into `bytes`) is payload; call
  * again until *consumed is 0. OK: progress or `done`; MORE: nothing can be done without more bytes; BAD:
- * problem says why. Chunk extensions and trailers are checked and dropped. */
+ * problem says why. Chunk extensions and trailers are checked and dropped; a trailer that would frame a
+ * message is refused. */
 enum aegis_http_result aegis_http_body_read(struct aegis_http_body *body, const char *bytes, size_t size,
                                             size_t *consumed, struct aegis_http_text *data,
                                             const char **problem);

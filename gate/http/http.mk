@@ -71,6 +71,7 @@ tests_fuzz_fuzz_http_response_LDADD = $(AEGIS_LIBS)
 endif
 
 EXTRA_DIST += \
+	tests/fuzz/corpus/http_request/absolute-without-host \
 	tests/fuzz/corpus/http_request/chunk-and-next \
 	tests/fuzz/corpus/http_request/chunk-lines-outweigh-data \
 	tests/fuzz/corpus/http_request/chunks \
@@ -106,3 +107,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/http_response/second-answer-behind \
 	tests/fuzz/corpus/http_response/trailer-settlement \
 	tests/fuzz/corpus/http_response/until-close
+
+# Other projects' cases; see tests/suites/replay.c.
+EXTRA_PROGRAMS += tests/suites/replay
+tests_suites_replay_SOURCES = tests/suites/replay.c $(http_stream)
+tests_suites_replay_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS)

@@ -46,7 +46,7 @@ static void write_head(struct http_text *out, bool requests, const struct aegis_
 {
     struct aegis_http_message *message = requests ? aegis_http_request_new(head->method, head->target)
                                                   : aegis_http_response_new(head->status, head->reason);
-    if (requests && head->host.length == 0) {
+    if (requests && aegis_http_find(head, "Host", NULL) == NULL) {
         aegis_http_message_add(message, "Host", "unnamed");
     }
     for (size_t i = 0; i < head->field_count; i++) {

@@ -222,7 +222,7 @@ static struct aegis_http_message *write_anew(bool request, const struct aegis_ht
 {
     struct aegis_http_message *message = request ? aegis_http_request_new(head->method, head->target)
                                                  : aegis_http_response_new(head->status, head->reason);
-    if (request && head->host.length == 0) {
+    if (request && aegis_http_find(head, "Host", NULL) == NULL) {
         aegis_http_message_add(message, "Host", "unnamed");
     }
     for (size_t i = 0; i < head->field_count; i++) {
