@@ -59,8 +59,6 @@ static void introduce_to_all(struct aegis_slot *slot)
     struct aegis_member *member = slot->current;
 
     member->introduced = true;
-    if (member->page != NULL)
-        aegis_child_listen(member->child, "notepad", aegis_page_descriptor(member->page));
     for (size_t e = 0; e < aegis_edge_count; e++) {
         for (size_t i = 0; i < supervisor->slot_count; i++) {
             struct aegis_slot *other = &supervisor->slots[i];
@@ -190,7 +188,7 @@ static void member_failed(struct aegis_child *child, int64_t generation, const c
 
 static int64_t hang_ms(const struct aegis_slot *slot)
 {
-    return slot->kind == AEGIS_KIND_JUDGE ? aegis_config_integer(slot->supervisor->config, "judge.timeout_ms")
+    return slot->kind == AEGIS_KIND_JUDGE ? aegis_config_integer(slot->supervisor->config, "judge.hang_ms")
                                           : HANG_MS;
 }
 
@@ -224,6 +222,9 @@ static struct aegis_member *start_member(struct aegis_slot *slot, int64_t genera
         return NULL;
     }
     LIST_INSERT_HEAD(&supervisor->members, member, link);
+    /* Before the configuration: a plugin may crash while it is loaded. */
+    if (member->page != NULL)
+        aegis_child_listen(member->child, "notepad", aegis_page_descriptor(member->page));
     aegis_child_configure(member->child, generation, config);
     return member;
 }

@@ -8,16 +8,16 @@
 
 #define SECTION(option, text)                                                                                \
     {                                                                                                        \
-        .name = option, .type = AEGIS_OPTION_SECTION, .meaning = text                                        \
+        .name = (option), .type = AEGIS_OPTION_SECTION, .meaning = (text)                                        \
     }
 #define LIST(option, text)                                                                                   \
     {                                                                                                        \
-        .name = option, .type = AEGIS_OPTION_LIST, .meaning = text                                           \
+        .name = (option), .type = AEGIS_OPTION_LIST, .meaning = (text)                                           \
     }
 #define AMOUNT(option, of, otherwise, low, high, fixed, text)                                                \
     {                                                                                                        \
-        .name = option, .type = AEGIS_OPTION_INTEGER, .fallback = otherwise, .unit = of, .min = low,         \
-        .max = high, .restart = fixed, .meaning = text                                                       \
+        .name = (option), .type = AEGIS_OPTION_INTEGER, .fallback = (otherwise), .unit = (of), .min = (low),         \
+        .max = (high), .restart = (fixed), .meaning = (text)                                                       \
     }
 #define BYTES(option, otherwise, low, high, text) AMOUNT(option, "bytes", otherwise, low, high, false, text)
 #define BYTES_FIXED(option, otherwise, low, high, text)                                                      \
@@ -111,8 +111,10 @@ const struct aegis_option aegis_options[] = {
                 "most memory that opening a wallet may take; a wallet file that asks for more is refused"),
 
     SECTION("judge", "how policies are asked"),
-    DELAY_FIXED("judge.timeout_ms", "2000", 50, 60000,
-                "a policy that takes longer has denied, and is stopped"),
+    DELAY_FIXED("judge.timeout_ms", "6000", 50, 120000,
+                "a payment waits this long for all its policies, executables included; then it is denied"),
+    DELAY_FIXED("judge.hang_ms", "2000", 50, 60000,
+                "a plugin whose code runs longer than this is stopped, and has denied"),
     DELAY("judge.tick_ms", "5000", 1000, HOUR, "how often policies that watch the clock are called"),
     BYTES("judge.memory_bytes", "268435456", 33554432, 1099511627776, "most memory for all plugins together"),
     {"judge.plugin_path", AEGIS_OPTION_PATH, .many = true,

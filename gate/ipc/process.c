@@ -124,12 +124,9 @@ static void control_stop(struct aegis_channel *channel, const json_t *message, i
 }
 
 static const struct aegis_channel_rule control_rules[] = {
-    {&aegis_message_configure, 0, control_configure},
-    {&aegis_message_peer, CONFIGURED, control_peer},
-    {&aegis_message_listen, CONFIGURED, control_listen},
-    {&aegis_message_ping, 0, control_ping},
-    {&aegis_message_stop, 0, control_stop},
-    {NULL, 0, NULL},
+    {&aegis_message_configure, 0, control_configure}, {&aegis_message_peer, CONFIGURED, control_peer},
+    {&aegis_message_listen, 0, control_listen},       {&aegis_message_ping, 0, control_ping},
+    {&aegis_message_stop, 0, control_stop},           {NULL, 0, NULL},
 };
 
 static void control_closed(struct aegis_channel *channel, const char *reason, void *context)

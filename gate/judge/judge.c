@@ -416,14 +416,15 @@ static bool memory_limit(int64_t bytes, struct aegis_error *error)
     (void)bytes;
     (void)error;
 #else
-    unsigned long pages = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
-    bool known = file != NULL && fscanf(file, "%lu", &pages) == 1;
+    bool known = file != NULL && fgets(text, sizeof text, file) != NULL;
     if (file != NULL)
         fclose(file);
+    unsigned long pages = strtoul(text, NULL, 10);
     struct rlimit limit;
     limit.rlim_cur = limit.rlim_max = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)bytes;
-    if (!known || setrlimit(RLIMIT_AS, &limit) != 0)
+    if (!known || pages == 0 || setrlimit(RLIMIT_AS, &limit) != 0)
         return aegis_error_set(error, "memory could not be limited");
 #endif
     return true;
@@ -449,7 +450,8 @@ static void judge_listen(struct aegis_process *process, const char *name, int fd
         void *page = mmap(NULL, sizeof(*judge->pad), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (page != MAP_FAILED) {
             judge->pad = page;
-            aegis_policies_notepad(judge->policies, judge->pad);
+            if (judge->policies != NULL)
+                aegis_policies_notepad(judge->policies, judge->pad);
         }
     }
     close(fd);

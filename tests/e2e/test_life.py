@@ -188,7 +188,7 @@ class Plugins(Case):
 
     def misbehave(self, how):
         gate = self.make_gate(policies=[daily("5"), policy("bad", "misbehave", {"how": how})], start=False)
-        gate.config["judge"]["timeout_ms"] = 500
+        gate.config["judge"]["hang_ms"] = 500
         gate.write_config()
         good = gate.make_agent("good", policies=["limits"])
         gate.start()

@@ -248,7 +248,7 @@ static const struct {
      "/etc/aegis.yaml:2: upstream.free_origins[0]: expected HOST or HOST:PORT, found \"http://x\""},
     {"policies: default-budget\n", "/etc/aegis.yaml:1: policies: expected a list"},
     {"judge:\n  timeout_ms: 0\n",
-     "/etc/aegis.yaml:2: judge.timeout_ms: expected an integer from 50 to 60000, found 0"},
+     "/etc/aegis.yaml:2: judge.timeout_ms: expected an integer from 50 to 120000, found 0"},
 };
 
 static void mistakes_are_named(void **state)
