@@ -255,7 +255,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 
 static void await(struct aegis_dial *dial)
 {
-    struct timeval patience = {.tv_sec = ATTEMPT_MS / 1000, .tv_usec = ATTEMPT_MS % 1000 * 1000};
+    struct timeval patience = {.tv_sec = ATTEMPT_MS / 1000, .tv_usec = ATTEMPT_MS % 1000 * 1000L};
     bool last = dial->next == dial->count;
     event_assign(&dial->ready, dial->dialer->base, dial->fd, EV_WRITE, on_ready, dial);
     event_add(&dial->ready, last ? NULL : &patience);

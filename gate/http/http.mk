@@ -18,12 +18,17 @@ libaegis_http_a_SOURCES = \
 	gate/http/tls.c gate/http/tls.h \
 	gate/http/url.c \
 	gate/http/writing.c
-EXTRA_DIST += tests/data/http/requests.txt tests/data/http/responses.txt
+EXTRA_DIST += gate/http/README.md tests/data/http/requests.txt tests/data/http/responses.txt
 
 check_PROGRAMS += tests/unit/test_http_head
 TESTS += tests/unit/test_http_head
 tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c tests/unit/http_cases.c tests/unit/http_cases.h
 tests_unit_test_http_head_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_http_body
+TESTS += tests/unit/test_http_body
+tests_unit_test_http_body_SOURCES = tests/unit/test_http_body.c
+tests_unit_test_http_body_LDADD = libaegis_http.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/test_http_connection
 TESTS += tests/unit/test_http_connection
