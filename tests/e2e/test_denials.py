@@ -1,8 +1,6 @@
 """What an agent is told when it may not, and that nothing was signed then."""
 import datetime
-import json
 
-from harness import chain as chains
 from harness.case import Case, sandbox
 from harness.gate import policy
 from harness.origin import Seller, challenge, entry
@@ -92,19 +90,14 @@ class Denials(Case):
         self.assertEqual([], gate.entries("reserved"))
 
     def test_domain_of_the_asset_is_ours(self):
-        """A seller that names another EIP-712 domain gets a signature under the real one."""
+        """A seller that names another EIP-712 domain gets no signature under it."""
         seller = Seller(lambda head: challenge(entry(extra={"name": "Other", "version": "9"})))
         self.addCleanup(seller.close)
         gate = self.make_gate()
-        self.assertEqual(200, gate.agent.get(seller.url + "/").status)
-        payload = seller.paid_requests[0][1]
-        accepted = {**entry(), "payTo": chains.PAYEE}
-        import urllib.request
-        body = json.dumps({"x402Version": 2, "paymentPayload": {**payload, "accepted": accepted},
-                           "paymentRequirements": accepted}).encode()
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        verdict = json.load(opener.open(sandbox().url + "/verify", body))
-        self.assertTrue(verdict["isValid"], verdict)
+        answer = gate.agent.get(seller.url + "/")
+        self.assertEqual(402, answer.status, answer)
+        self.assertEqual([], seller.paid_requests)
+        self.assertEqual([], gate.entries("reserved"))
 
     def test_policies_in_order_and_the_decision_recorded(self):
         guard = policy("who", "guard", {"mode": "blocklist", "addresses": {},

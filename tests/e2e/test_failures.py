@@ -32,12 +32,13 @@ class Failures(Case):
 
     # 1. The cap was given back on the seller's word.
 
-    def given_back(self, lie, state):
+    def given_back(self, lie, *states):
         gate = self.make_gate(policies=[daily("0.03")])
         self.fund(gate.wallet)
         self.exhaust(gate, f"{sellers().liar}/lie/{lie}", 3)
-        payments = list(gate.payments().values())
-        self.assertEqual([state] * 3, [one["kinds"][-1] for one in payments])
+        gate.wait_settled()
+        for one in gate.payments().values():
+            self.assertIn(one["kinds"][-1], states)
         self.assertLessEqual(sum(one["value"] for one in chain().transfers(gate.wallet)), 30_000)
         self.check_invariants(gate, chain().transfers(gate.wallet), [("*", "day", 30_000)])
 
@@ -45,7 +46,7 @@ class Failures(Case):
         self.given_back("refuse-but-cash", "refused")
 
     def test_01_cap_not_given_back_on_success_false(self):
-        self.given_back("fail-but-cash", "refused")
+        self.given_back("fail-but-cash", "refused", "unknown")
 
     def test_01_cap_not_given_back_on_500(self):
         self.given_back("error-but-cash", "unknown")

@@ -42,7 +42,7 @@ class Retry(Case):
         key = {"Idempotency-Key": "order-2"}
         first = self.assert_settled(self.get(seller.url + "/", headers=key))
         again = self.get(seller.url + "/", headers=key)
-        self.assertEqual(first, again.payment[0])
+        self.assertEqual(first, again.payment[0], again)
         self.assertEqual(1, len(set(seller.nonces())))
 
     def test_key_under_another_request_is_refused(self):

@@ -59,7 +59,9 @@ class Chain:
 
     def _send(self, data):
         sender = self.rpc("eth_accounts")[9]
-        return self.rpc("eth_sendTransaction", {"from": sender, "to": USDC, "data": data, "gas": hex(500000)})
+        sent = self.rpc("eth_sendTransaction", {"from": sender, "to": USDC, "data": data, "gas": hex(500000)})
+        receipt = where.wait_until(lambda: self.rpc("eth_getTransactionReceipt", sent), 10, "the transaction's receipt")
+        assert receipt["status"] == "0x1", receipt
 
     def mint(self, address, amount):
         """Gives `amount` atomic units."""
@@ -74,11 +76,6 @@ class Chain:
 
     def mine(self, blocks=1):
         self.rpc("anvil_mine", hex(blocks))
-
-    def pass_time(self, seconds):
-        """Moves the chain's clock, and only that."""
-        self.rpc("evm_increaseTime", seconds)
-        self.mine()
 
     def cancel(self, authorizer, nonce, signature):
         """cancelAuthorization with a signature of 65 bytes as hex."""

@@ -34,7 +34,7 @@ class Gate:
         self.port = where.free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.environment = {**os.environ, "HOME": str(self.folder), "AEGIS_HOME": str(self.home),
-                            "ASAN_OPTIONS": "abort_on_error=0:exitcode=99", **(environment or {})}
+                            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "exitcode=99"), **(environment or {})}
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
             self.environment.pop(name, None)
         self.log_path = self.folder / "gate.log"
@@ -131,9 +131,9 @@ class Gate:
         self.check_log()
 
     def check_log(self):
-        bad = re.findall(r".*(?:AddressSanitizer|LeakSanitizer|runtime error:|: expected .* at ).*", self.log())
+        bad = re.search(r"^.*(?:ERROR: \w+Sanitizer|runtime error:|: expected .* at ).*$", self.log(), re.M)
         if bad:
-            raise AssertionError("the gate's log:\n" + "\n".join(bad[:10]))
+            raise AssertionError("the gate's log:\n" + self.log()[bad.start():bad.start() + 5000])
 
     def kill_all(self):
         """kill -9 for the supervisor and every child that is left."""
@@ -196,8 +196,9 @@ class Gate:
         found = {}
         for entry in self.entries():
             if entry["kind"] == "reserved":
-                found[entry["payment"]] = {"kinds": [], "agent": entry["agent"], "amount": int(entry["body"]["amount"]),
-                                           "nonce": entry["body"]["authorization"]["nonce"], **entry["body"]}
+                found[entry["payment"]] = {**entry["body"], "kinds": [], "agent": entry["agent"],
+                                           "amount": int(entry["body"]["amount"]),
+                                           "nonce": entry["body"]["authorization"]["nonce"]}
             if entry["payment"] in found:
                 found[entry["payment"]]["kinds"].append(entry["kind"])
         return found
@@ -211,6 +212,10 @@ class Gate:
         """The bus as the mirror file shows it."""
         path = self.home / "messages.json"
         return json.loads(path.read_text())["messages"] if path.exists() else []
+
+    def wait_settled(self):
+        """Waits until the outcome of every payment that was signed is written: the agent has its answer before that."""
+        where.wait_until(lambda: all(one["kinds"][-1] != "signed" for one in self.payments().values()), 10, "every outcome")
 
     def wait_messages(self, count, seconds=10):
         """Waits until there are at least so many messages; returns them all."""

@@ -114,13 +114,14 @@ def requests(data):
 
 
 def response(data, method=b"GET"):
-    """(answer, rest): the first final answer in what a client was sent, interim ones skipped. An answer whose body ends
-    with the connection is dirty: a cut could not be told from its end."""
+    """(answer, rest): the first final answer in what a client was sent, interim ones skipped. `until_close` is true where
+    the body ends with the connection, so that a cut cannot be told from its end."""
     while True:
         message, data = _head(bytes(data), STATUS_LINE)
         message.status = int(message.first[0])
         if message.status >= 200:
             break
+    message.until_close = False
     length, chunked = _framing(message)
     if method == b"HEAD" or message.status in (204, 304):
         return message, data
@@ -128,6 +129,8 @@ def response(data, method=b"GET"):
         message.body, data = _chunks(data)
     elif length is not None:
         message.body, data = _counted(data, length)
+    elif message.one("Connection") == "close":
+        message.until_close, message.body, data = True, data, b""
     else:
         raise Dirty(f"no framing: {message.fields}")
     return message, data
