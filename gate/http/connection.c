@@ -91,6 +91,10 @@ static void linger(struct aegis_http_connection *connection)
  * worth reading. */
 static void writing_lost(struct aegis_http_connection *connection)
 {
+    if (connection->over || connection->bereft) {
+        return;
+    }
+    connection->bereft = true;
     if (connection->server) {
         connection->failed = true;
         aegis_http_over(connection, AEGIS_HTTP_END_CUT, "the client's connection failed");
@@ -114,13 +118,12 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
         free(connection);
         return;
     }
-    bool writable = !connection->unwritable;
     aegis_http_flush(connection);
     if (connection->lingering) {
         linger(connection);
         return;
     }
-    if (writable && connection->unwritable && !connection->over) {
+    if (connection->unwritable) {
         writing_lost(connection);
     }
     if ((work & AEGIS_HTTP_TURN_READ) != 0) {
@@ -176,7 +179,7 @@ static void on_event(struct bufferevent *transport, short what, void *context)
         linger(connection);
     } else if (connection->ended) {
         aegis_http_read(connection);
-    } else if (!connection->over) {
+    } else {
         writing_lost(connection);
     }
 }

@@ -58,6 +58,7 @@ struct aegis_http_connection {
     bool ended;      /* the peer's end of stream, or a failed transport, was seen */
     bool failed;     /* it was the transport that failed */
     bool unwritable; /* the transport takes no more bytes */
+    bool bereft;     /* and what follows from that was seen to */
     bool crowded;    /* more than write_high waited; `drained` is owed */
 
     struct bufferevent *transport;

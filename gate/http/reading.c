@@ -78,7 +78,7 @@ static void begin_body(struct aegis_http_connection *connection, const struct ae
     }
     bool comes = !connection->body.done;
     aegis_http_due_set(connection, AEGIS_HTTP_DUE_WHOLE, comes ? limits->body_ms : 0);
-    aegis_http_due_set(connection, AEGIS_HTTP_DUE_STAGE, comes ? limits->read_ms : 0);
+    aegis_http_due_set(connection, AEGIS_HTTP_DUE_STAGE, comes && !connection->paused ? limits->read_ms : 0);
 }
 
 /* Says what is wrong with a response that parsed, or NULL. */

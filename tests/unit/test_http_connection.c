@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <sys/socket.h>
+
 #include "tests/unit/http_cases.h"
 #include "tests/unit/http_wire.h"
 
@@ -522,6 +524,25 @@ static void a_client_that_never_reads_is_left(void **state)
     wire_free(wire);
 }
 
+static void a_client_that_takes_nothing_is_noticed(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(true);
+    wire_text(wire, GET);
+    wire_until(wire, wire->ends == 1);
+    assert_int_equal(shutdown(wire->peer, SHUT_RD), 0);
+    start_answer(wire, AEGIS_HTTP_LENGTH, 1 << 24);
+    for (int i = 0; i < 64 && aegis_http_connection_send_body(wire->connection, "0123456789abcdef", 16);
+         i++) {
+        static char block[65536];
+        aegis_http_connection_send_body(wire->connection, block, sizeof(block));
+    }
+    assert_false(wire->over);
+    wire_until(wire, wire->over);
+    assert_int_equal(wire->how, AEGIS_HTTP_END_CUT);
+    wire_free(wire);
+}
+
 static void leave_at_head(struct wire *wire, const struct aegis_http_head *head)
 {
     (void)head;
@@ -609,6 +630,7 @@ int main(void)
         cmocka_unit_test(deadlines_rest_while_paused_or_answering),
         cmocka_unit_test(a_slow_reader_holds_the_writer_back),
         cmocka_unit_test(a_client_that_never_reads_is_left),
+        cmocka_unit_test(a_client_that_takes_nothing_is_noticed),
         cmocka_unit_test(an_owner_may_leave_inside_any_callback),
         cmocka_unit_test(the_tables_hold_over_a_socket),
     };
