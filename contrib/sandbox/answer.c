@@ -71,7 +71,7 @@ static struct waiting *wait_new(struct event_base *base, struct evhttp_request *
 {
     struct waiting *waiting = aegis_alloc(sizeof *waiting);
     waiting->request = request;
-    waiting->every = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    waiting->every = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
     waiting->timer = evtimer_new(base, then, waiting);
     evtimer_add(waiting->timer, &waiting->every);
     return waiting;

@@ -179,7 +179,7 @@ static bool run(struct sandbox_shop *shop, const struct options *options)
     evsignal_add(terminate, NULL);
     evsignal_add(interrupt, NULL);
     evhttp_set_max_headers_size(http, 65536);
-    evhttp_set_max_body_size(http, 8 * 1024 * 1024);
+    evhttp_set_max_body_size(http, 8L * 1024 * 1024);
     evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD);
     evhttp_set_gencb(http, sandbox_shop_handle, shop);
     bool done = start_listening(shop->base, http, options->listen) && event_base_dispatch(shop->base) >= 0;

@@ -28,7 +28,7 @@ char *aegis_base64_encode(const void *bytes, size_t size)
 
         *out++ = letters64[in[0] >> 2];
         *out++ = letters64[(in[0] & 3) << 4 | second >> 4];
-        *out++ = size == 2 ? letters64[(second & 15) << 2] : '=';
+        *out++ = (char)(size == 2 ? letters64[(second & 15) << 2] : '=');
         *out++ = '=';
     }
     *out = '\0';

@@ -130,7 +130,7 @@ static void nearest(struct decimal *decimal, double value, int count)
     memcpy(decimal->digits + 1, text + 2, (size_t)count - 1);
     decimal->digits[count] = '\0';
     decimal->count = count;
-    decimal->point = atoi(strchr(text, 'e') + 1) + 1;
+    decimal->point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
 }
 
 /* The next larger decimal of the same length (all nines never come here: they are followed by a shorter one).

@@ -11,7 +11,7 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
-#define SEED_HEX   (2 * crypto_sign_SEEDBYTES)
+#define SEED_HEX   ((size_t)2 * crypto_sign_SEEDBYTES)
 #define FILE_LIMIT 256
 #define ID_LIMIT   100
 
@@ -54,7 +54,7 @@ static bool read_key(struct aegis_courier_identity *identity, const char *path, 
     if (good)
         take_seed(identity, seed);
     else
-        aegis_error_set(error, "%s: expected %u hex digits", path, SEED_HEX);
+        aegis_error_set(error, "%s: expected %zu hex digits", path, SEED_HEX);
     sodium_memzero(seed, sizeof seed);
     sodium_memzero(text, size);
     free(text);

@@ -8,16 +8,16 @@
 
 #define SECTION(option, text)                                                                                \
     {                                                                                                        \
-        .name = (option), .type = AEGIS_OPTION_SECTION, .meaning = (text)                                        \
+        .name = (option), .type = AEGIS_OPTION_SECTION, .meaning = (text)                                    \
     }
 #define LIST(option, text)                                                                                   \
     {                                                                                                        \
-        .name = (option), .type = AEGIS_OPTION_LIST, .meaning = (text)                                           \
+        .name = (option), .type = AEGIS_OPTION_LIST, .meaning = (text)                                       \
     }
 #define AMOUNT(option, of, otherwise, low, high, fixed, text)                                                \
     {                                                                                                        \
-        .name = (option), .type = AEGIS_OPTION_INTEGER, .fallback = (otherwise), .unit = (of), .min = (low),         \
-        .max = (high), .restart = (fixed), .meaning = (text)                                                       \
+        .name = (option), .type = AEGIS_OPTION_INTEGER, .fallback = (otherwise), .unit = (of), .min = (low), \
+        .max = (high), .restart = (fixed), .meaning = (text)                                                 \
     }
 #define BYTES(option, otherwise, low, high, text) AMOUNT(option, "bytes", otherwise, low, high, false, text)
 #define BYTES_FIXED(option, otherwise, low, high, text)                                                      \

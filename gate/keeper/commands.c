@@ -235,7 +235,7 @@ static bool explain_subject(struct aegis_keeper *keeper, const struct aegis_iden
                   "exact", "asset", aegis_address_format(&known->address, asset_text), "token", known->symbol,
                   "decimals", (json_int_t)known->decimals, "amount", aegis_json_text(arguments, "amount", ""),
                   "scaled", aegis_amount_format(scaled, amount_text), "valid_before",
-                  (json_int_t)(keeper->clock.now + keeper->settings.lifetime_seconds * 1000), "pay_to", payee,
+                  (json_int_t)keeper->clock.now + keeper->settings.lifetime_seconds * 1000, "pay_to", payee,
                   "domain_name", known->domain_name, "domain_version", known->domain_version);
     AEGIS_ASSERT(explanation->question.subject != NULL);
     return true;

@@ -145,7 +145,7 @@ static bool window_start(const char *window, int64_t now, int64_t *start, int64_
         return false;
     char *rest;
     long long seconds = strtoll(window + 8, &rest, 10);
-    if (*rest != '\0' || seconds < 1 || seconds > 31 * 86400)
+    if (*rest != '\0' || seconds < 1 || seconds > 31 * 86400LL)
         return false;
     *start = now - seconds * 1000 + 1;
     *end = 0;

@@ -9,7 +9,7 @@
 
 #include "gate/http/head.h"
 
-#define AEGIS_FREE_PATHS_MS (10 * 60 * 1000) /* how long an answer without a price is trusted */
+#define AEGIS_FREE_PATHS_MS (10L * 60 * 1000) /* how long an answer without a price is trusted */
 
 struct aegis_free_paths;
 

@@ -25,7 +25,7 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 static void accept_failed(struct evconnlistener *socket, void *context)
 {
     struct aegis_listener *listener = context;
-    struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+    struct timeval pause = {.tv_usec = PAUSE_MS * 1000L};
     aegis_log(AEGIS_LOG_WARNING, "%s: cannot accept a connection: %s", listener->name, strerror(errno));
     evconnlistener_disable(socket);
     event_add(listener->pause, &pause);

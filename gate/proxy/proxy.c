@@ -150,7 +150,7 @@ void aegis_proxy_listen(struct aegis_proxy *proxy, const char *name, int fd)
 /* The last answers are on their way out of sockets that nobody owns any more. */
 static void stop_soon(struct aegis_proxy *proxy)
 {
-    struct timeval soon = {.tv_usec = LAST_BYTES_MS * 1000};
+    struct timeval soon = {.tv_usec = LAST_BYTES_MS * 1000L};
     event_add(proxy->farewell, &soon);
 }
 

@@ -357,7 +357,7 @@ void aegis_executable_cancel(struct aegis_executable **executable)
 static struct event *watch(struct event_base *base, int fd, short what, event_callback_fn callback,
                            void *context)
 {
-    struct event *event = event_new(base, fd, what | EV_PERSIST, callback, context);
+    struct event *event = event_new(base, fd, (short)(what | EV_PERSIST), callback, context);
     AEGIS_ASSERT(event != NULL && event_add(event, NULL) == 0);
     return event;
 }

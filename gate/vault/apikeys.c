@@ -85,7 +85,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static struct entry **slot_of(const struct aegis_apikeys *keys, const char *token_hash)
 {
     size_t at = 0;
-    for (int i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         at = at << 8 | (unsigned char)token_hash[i * 7];
     for (at *= 0x9e3779b97f4a7c15u, at >>= 32;; at++) {
         struct entry **slot = &keys->table[at & (keys->table_size - 1)];

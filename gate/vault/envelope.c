@@ -145,7 +145,7 @@ static bool take_apart(const json_t *envelope, uint64_t max_memory, struct parts
         !hex_member(envelope, "auth_tag", parts->tag, TAG_SIZE, error) ||
         !text_member(envelope, "ciphertext", &parts->ciphertext, &parts->ciphertext_length, error))
         return false;
-    if (parts->ciphertext_length % 2 != 0 || parts->ciphertext_length > 2 * CIPHERTEXT_LIMIT)
+    if (parts->ciphertext_length % 2 != 0 || parts->ciphertext_length > (size_t)2 * CIPHERTEXT_LIMIT)
         return aegis_error_set(error, "`ciphertext` must be hex of at most %d bytes", CIPHERTEXT_LIMIT);
     return kdf_members(envelope, max_memory, parts, error);
 }

@@ -7,7 +7,7 @@
 #include "gate/base/text.h"
 #include "gate/vault/mnemonic.h"
 
-#define KEY_HEX 64
+#define KEY_HEX ((size_t)64)
 
 struct aegis_material {
     struct aegis_secret *seed;    /* of a phrase; NULL for keys */

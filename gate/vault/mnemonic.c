@@ -12,7 +12,7 @@
 #define WORD_BITS   11
 #define WORDS_MAX   24
 #define ENTROPY_MAX 32
-#define PHRASE_MAX  (WORDS_MAX * 9)
+#define PHRASE_MAX  (WORDS_MAX * (size_t)9)
 
 /* 12, 15, 18, 21, 24 words: 11 bits each, of which one in 33 is checksum. */
 static bool count_valid(size_t words)
