@@ -1,5 +1,5 @@
-/* Time: milliseconds since 1970 (UTC) and since boot. Only event loops read clocks; decisions get the time as an
- * argument. */
+/* Time: milliseconds since 1970 (UTC) and since boot. Only event loops read clocks; decisions get the time as
+ * an argument. */
 #ifndef AEGIS_BASE_CLOCK_H
 #define AEGIS_BASE_CLOCK_H
 
@@ -17,10 +17,16 @@ char *aegis_time_format(int64_t ms, char out[AEGIS_TIME_TEXT]);
 /* A full RFC 3339 time with zone, fractions of any length (cut to ms). */
 bool aegis_time_parse(const char *text, int64_t *ms);
 
-enum aegis_window { AEGIS_WINDOW_HOUR, AEGIS_WINDOW_DAY, AEGIS_WINDOW_WEEK, AEGIS_WINDOW_MONTH, AEGIS_WINDOW_TOTAL };
+enum aegis_window {
+    AEGIS_WINDOW_HOUR,
+    AEGIS_WINDOW_DAY,
+    AEGIS_WINDOW_WEEK,
+    AEGIS_WINDOW_MONTH,
+    AEGIS_WINDOW_TOTAL
+};
 
-/* The calendar window (UTC; weeks begin on Monday) that holds `now`: its first ms, and the first ms of the next one
- * (INT64_MAX for total). */
+/* The calendar window (UTC; weeks begin on Monday) that holds `now`: its first ms, and the first ms of the
+ * next one (INT64_MAX for total). */
 void aegis_window_bounds(enum aegis_window window, int64_t now, int64_t *start, int64_t *end);
 
 #endif

@@ -13,9 +13,9 @@ enum aegis_confine {
     AEGIS_CONFINE_DEBUG = 1 << 3,   /* no ptrace, no reading of other processes' memory */
 };
 
-/* Sets no-new-privileges, not dumpable, no core, drops all capabilities, and installs a seccomp filter for the given
- * bits: a forbidden call fails with EPERM. Where the platform has no seccomp, or a sanitizer needs the calls, the rest is
- * done and a warning logged once. */
+/* Sets no-new-privileges, not dumpable, no core, drops all capabilities, and installs a seccomp filter for
+ * the given bits: a forbidden call fails with EPERM. Where the platform has no seccomp, or a sanitizer needs
+ * the calls, the rest is done and a warning logged once. */
 bool aegis_confine(unsigned what, struct aegis_error *error);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define AEGIS_HASH_SIZE 32
-#define AEGIS_HASH_HEX 65
+#define AEGIS_HASH_HEX  65
 
 void aegis_keccak256(const void *bytes, size_t size, uint8_t out[AEGIS_HASH_SIZE]);
 void aegis_sha256(const void *bytes, size_t size, uint8_t out[AEGIS_HASH_SIZE]);

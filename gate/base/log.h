@@ -1,4 +1,5 @@
-/* Log lines on standard error: time, level, process, message. The one piece of process-wide state in the house. */
+/* Log lines on standard error: time, level, process, message. The one piece of process-wide state in the
+ * house. */
 #ifndef AEGIS_BASE_LOG_H
 #define AEGIS_BASE_LOG_H
 
@@ -23,7 +24,7 @@ void aegis_log(enum aegis_log_level level, const char *format, ...) __attribute_
 _Noreturn void aegis_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Stays on in every build. */
-#define AEGIS_ASSERT(condition)                                                                                 \
+#define AEGIS_ASSERT(condition)                                                                              \
     ((condition) ? (void)0 : aegis_panic("%s:%d: expected %s", __FILE__, __LINE__, #condition))
 
 #endif

@@ -1,5 +1,5 @@
-/* Every message that processes exchange, typed. Who may send which is decided by the receiver's table; the fields are in
- * messages.c, and README.md has the drawing. */
+/* Every message that processes exchange, typed. Who may send which is decided by the receiver's table; the
+ * fields are in messages.c, and README.md has the drawing. */
 #ifndef AEGIS_IPC_MESSAGES_H
 #define AEGIS_IPC_MESSAGES_H
 
@@ -10,16 +10,24 @@ struct aegis_message {
     const struct aegis_json_field *fields; /* besides `type` */
 };
 
-/* supervisor -> any process, over its control channel */
-extern const struct aegis_message aegis_message_configure; /* generation, config: this process's own part */
-extern const struct aegis_message aegis_message_peer;      /* kind, index; + descriptor: a new channel to that process */
-extern const struct aegis_message aegis_message_listen;    /* name; + descriptor: a listening socket (worker, keeper, courier) */
-extern const struct aegis_message aegis_message_ping;      /* number */
-extern const struct aegis_message aegis_message_stop;      /* deadline_ms: finish what runs, then exit 0 */
-/* any process -> supervisor */
-extern const struct aegis_message aegis_message_ready; /* generation: that configuration is in force */
-extern const struct aegis_message aegis_message_failed; /* generation, error: it is not, the old one stays */
-extern const struct aegis_message aegis_message_pong;  /* number */
+/* supervisor -> any process, over its control channel:
+ * configure: generation, config (this process's own part);
+ * peer: kind, index, and a descriptor: a new channel to that process;
+ * listen: name, and a descriptor: a listening socket (worker, keeper, courier);
+ * ping: number;
+ * stop: deadline_ms: finish what runs, then exit 0. */
+extern const struct aegis_message aegis_message_configure;
+extern const struct aegis_message aegis_message_peer;
+extern const struct aegis_message aegis_message_listen;
+extern const struct aegis_message aegis_message_ping;
+extern const struct aegis_message aegis_message_stop;
+/* any process -> supervisor:
+ * ready: generation (that configuration is in force);
+ * failed: generation, error (it is not, the old one stays);
+ * pong: number. */
+extern const struct aegis_message aegis_message_ready;
+extern const struct aegis_message aegis_message_failed;
+extern const struct aegis_message aegis_message_pong;
 
 /* worker -> keeper */
 extern const struct aegis_message aegis_message_identify;

@@ -1,5 +1,5 @@
-/* Questions that wait for an answer from another process: asker by id. An answer that nobody awaits is the caller's to
- * treat as an error. */
+/* Questions that wait for an answer from another process: asker by id. An answer that nobody awaits is the
+ * caller's to treat as an error. */
 #ifndef AEGIS_IPC_PARKING_H
 #define AEGIS_IPC_PARKING_H
 
@@ -9,7 +9,8 @@
 
 struct aegis_parking;
 
-/* `expired` is called from the loop for a question that waited longer than `timeout_ms`; it is parked no more then. */
+/* `expired` is called from the loop for a question that waited longer than `timeout_ms`; it is parked no more
+ * then. */
 struct aegis_parking *aegis_parking_new(struct event_base *base, int64_t timeout_ms,
                                         void (*expired)(void *asker, void *context), void *context);
 void aegis_parking_free(struct aegis_parking **parking);

@@ -1,5 +1,5 @@
-/* What every process under the supervisor has in common: the control channel on descriptor 3, configuration, peers,
- * pings, stopping. A room's main is: fill in this struct, call aegis_process_run. */
+/* What every process under the supervisor has in common: the control channel on descriptor 3, configuration,
+ * peers, pings, stopping. A room's main is: fill in this struct, call aegis_process_run. */
 #ifndef AEGIS_IPC_PROCESS_H
 #define AEGIS_IPC_PROCESS_H
 
@@ -17,15 +17,16 @@ struct aegis_process;
 
 struct aegis_process_room {
     const char *name; /* keeper, judge, worker, ...: for the log */
-    /* Puts a configuration (borrowed) into force, the first or a later one. False: the old one stays, and the supervisor
-     * is told why. Called before any peer. */
-    bool (*configure)(struct aegis_process *process, const json_t *config, struct aegis_error *error, void *context);
+    /* Puts a configuration (borrowed) into force, the first or a later one. False: the old one stays, and the
+     * supervisor is told why. Called before any peer. */
+    bool (*configure)(struct aegis_process *process, const json_t *config, struct aegis_error *error,
+                      void *context);
     /* After the first configuration: drop what is not needed (gate/base/confine.h). May be NULL. */
     bool (*confine)(struct aegis_process *process, struct aegis_error *error, void *context);
-    /* A new channel to `kind` number `index`; the room owns `fd` and replaces the peer that it may have had. */
+    /* A new channel to `kind` number `index`; the room owns `fd` and replaces the peer it may have had. */
     void (*peer)(struct aegis_process *process, const char *kind, unsigned index, int fd, void *context);
-    /* A listening socket or other named descriptor, which may come before the first configuration; the room owns `fd`.
-     * May be NULL. */
+    /* A listening socket or other named descriptor, which may come before the first configuration; the room
+     * owns `fd`. May be NULL. */
     void (*listen)(struct aegis_process *process, const char *name, int fd, void *context);
     /* Finish what runs and call aegis_process_exit; at the deadline (ms from now) it is called for you. */
     void (*stop)(struct aegis_process *process, int64_t deadline_ms, void *context);

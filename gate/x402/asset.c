@@ -9,8 +9,8 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
-#define CHAIN_ID_MAX ((UINT64_C(1) << 53) - 1) /* what JavaScript counts exactly, and so every peer of ours  \
-                                                */
+/* What JavaScript counts exactly, and so every peer of ours. */
+#define CHAIN_ID_MAX ((UINT64_C(1) << 53) - 1)
 
 struct aegis_assets {
     struct aegis_asset *rows;
@@ -93,7 +93,8 @@ bool aegis_network_chain_id(const char *network, uint64_t *chain_id)
     uint64_t value = 0;
     const char *digits;
 
-    if (strncmp(network, "eip155:", 7) != 0 || network[7] < '1' || network[7] > '9' || strlen(network + 7) > 16) {
+    if (strncmp(network, "eip155:", 7) != 0 || network[7] < '1' || network[7] > '9' ||
+        strlen(network + 7) > 16) {
         return false;
     }
     for (digits = network + 7; *digits != '\0'; digits++) {

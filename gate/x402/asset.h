@@ -1,5 +1,5 @@
-/* The assets that the gate knows, and the names of networks. What an asset is called, how many decimals it has and which
- * EIP-712 domain it signs under is ours to know; what a seller says about it is never used. */
+/* The assets that the gate knows, and the names of networks. What an asset is called, how many decimals it
+ * has and which EIP-712 domain it signs under is ours to know; what a seller says about it is never used. */
 #ifndef AEGIS_X402_ASSET_H
 #define AEGIS_X402_ASSET_H
 
@@ -17,8 +17,8 @@ struct aegis_asset {
     uint64_t chain_id;
     struct aegis_address address;
     char symbol[16];
-    unsigned decimals;      /* <= AEGIS_AMOUNT_SCALE */
-    char domain_name[64];   /* EIP-712 domain of the contract */
+    unsigned decimals;    /* <= AEGIS_AMOUNT_SCALE */
+    char domain_name[64]; /* EIP-712 domain of the contract */
     char domain_version[16];
 };
 
@@ -28,8 +28,8 @@ struct aegis_assets;
 struct aegis_assets *aegis_assets_new(void);
 void aegis_assets_free(struct aegis_assets **assets);
 
-/* Adds or replaces entries from a configuration array of {network, address, symbol, decimals, name, version}. False with
- * `assets[N].FIELD: ...`. */
+/* Adds or replaces entries from a configuration array of {network, address, symbol, decimals, name, version}.
+ * False with `assets[N].FIELD: ...`. */
 bool aegis_assets_add(struct aegis_assets *assets, const json_t *array, struct aegis_error *error);
 
 /* Borrowed, or NULL when unknown. */

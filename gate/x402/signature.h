@@ -17,7 +17,8 @@ struct aegis_signer *aegis_signer_new(void);
 void aegis_signer_free(struct aegis_signer **signer);
 
 /* False when the key is zero or not below the group order. */
-bool aegis_signer_address(const struct aegis_signer *signer, const uint8_t key[32], struct aegis_address *out);
+bool aegis_signer_address(const struct aegis_signer *signer, const uint8_t key[32],
+                          struct aegis_address *out);
 bool aegis_signer_sign(const struct aegis_signer *signer, const uint8_t key[32], const uint8_t digest[32],
                        uint8_t signature[AEGIS_SIGNATURE_SIZE]);
 

@@ -319,7 +319,7 @@ static void test_logs(void **state)
 
 #define TRANSFER(address, from, to, value)                                                                   \
     "{\"address\":\"" address "\",\"topics\":[\"" MOVED "\",\"" from "\",\"" to "\"],\"data\":\"" value "\"" \
-                                                                                                        "}"
+    "}"
 #define GONE(topic)                                                                                          \
     "{\"address\":\"" ASSET "\",\"topics\":[\"" topic "\",\"" FROM_W "\",\"" NONCE "\"],\"data\":\"0x\"}"
 #define RECEIPT(tx, hash, number, status, logs)                                                              \
