@@ -177,6 +177,8 @@ int aegis_process_run(const struct aegis_process_room *room)
     event_base_dispatch(process.base);
     if (room->leave != NULL)
         room->leave(&process, room->context);
+    /* What was freed for the end of a loop turn goes in this one. */
+    event_base_loop(process.base, EVLOOP_NONBLOCK);
     aegis_channel_free(&process.control);
     event_free(process.deadline);
     event_base_free(process.base);
