@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* For how long a verdict about a request may be kept. What it depends on changes only with the configuration.
- */
+/* For how long a verdict about a request may be kept. What it depends on changes only with the
+ * configuration. */
 #define CACHE_MS 60000
 
 enum mode { ALLOWLIST, BLOCKLIST };

@@ -240,8 +240,8 @@ static json_t *cash_kept(struct sandbox_shop *shop)
     return results;
 }
 
-/* The facilitator and what the tests look at. NULL when `path` is neither, or the request cannot be answered.
- */
+/* The facilitator and what the tests look at. NULL when `path` is neither, or the request cannot be
+ * answered. */
 static json_t *answer_service(struct sandbox_shop *shop, struct evhttp_request *request, const char *path)
 {
     struct evbuffer *input = evhttp_request_get_input_buffer(request);

@@ -133,8 +133,8 @@ static void nearest(struct decimal *decimal, double value, int count)
     decimal->point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
 }
 
-/* The next larger decimal of the same length (all nines never come here: they are followed by a shorter one).
- */
+/* The next larger decimal of the same length (all nines never come here: they are followed by a shorter
+ * one). */
 static void next_up(struct decimal *decimal)
 {
     int at = decimal->count - 1;

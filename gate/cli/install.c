@@ -14,8 +14,8 @@
 
 enum { DOCUMENT_LIMIT = 1 << 20 };
 
-/* What the document of the file says as a policy: a file in Aegis's own format becomes one. A new reference.
- */
+/* What the document of the file says as a policy: a file in Aegis's own format becomes one. A new
+ * reference. */
 static json_t *read_policy(const char *path, struct aegis_error *error)
 {
     size_t size;

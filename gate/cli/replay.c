@@ -39,8 +39,8 @@ static void learn(struct replay *replay, const json_t *body)
     free(key);
 }
 
-/* The documents of exactly those versions, as the judge takes them, and a text that is equal for equal ones.
- */
+/* The documents of exactly those versions, as the judge takes them, and a text that is equal for equal
+ * ones. */
 static json_t *documents_of(const struct replay *replay, const json_t *verdicts, char **key,
                             struct aegis_error *error)
 {

@@ -8,8 +8,8 @@
 #include "gate/base/error.h"
 #include "gate/base/yaml.h"
 
-/* `tree` is what was read out of `yaml`, every value right in itself. The error is `FILE:LINE: FIELD: ...`.
- */
+/* `tree` is what was read out of `yaml`, every value right in itself. The error is `FILE:LINE: FIELD:
+ * ...`. */
 bool aegis_config_check(const char *file, const struct aegis_yaml *yaml, const json_t *tree,
                         struct aegis_error *error);
 

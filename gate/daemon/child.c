@@ -56,8 +56,8 @@ static int64_t ping_interval(const struct aegis_child *child)
     return interval < PING_LEAST_MS ? PING_LEAST_MS : interval > PING_MOST_MS ? PING_MOST_MS : interval;
 }
 
-/* A process that is still reading its first configuration is not pinged: what it does then may take its time.
- */
+/* A process that is still reading its first configuration is not pinged: what it does then may take its
+ * time. */
 static void watch_tick(evutil_socket_t fd, short what, void *context)
 {
     struct aegis_child *child = context;

@@ -31,8 +31,8 @@ struct reader {
     struct aegis_error *error;
 };
 
-/* `where` is a concrete place ("listeners[0].owner"), `parent` its name in the table ("listeners[].owner").
- */
+/* `where` is a concrete place ("listeners[0].owner"), `parent` its name in the table
+ * ("listeners[].owner"). */
 static json_t *read_mapping(const struct reader *reader, const char *parent, const char *where,
                             const json_t *mapping, unsigned line);
 
@@ -150,8 +150,8 @@ static bool read_option(const struct reader *reader, const struct aegis_option *
     }
     if (option->required)
         return aegis_error_set(reader->error, "%s:%u: %s: required, and missing", reader->file, line, where);
-    /* The sections of the file itself are there even when nobody wrote them; those in lists mean something.
-     */
+    /* The sections of the file itself are there even when nobody wrote them; those in lists mean
+     * something. */
     if (option->type == AEGIS_OPTION_SECTION && strchr(option->name, '.') == NULL) {
         json_t *nothing = json_object();
         *out = read_mapping(reader, option->name, where, nothing, line);

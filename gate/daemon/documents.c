@@ -13,8 +13,8 @@
 
 enum { DOCUMENT_LIMIT = 1 << 20 };
 
-/* Aegis's own files in the home folder and the ids under which they become policies (gate/judge/document.h).
- */
+/* Aegis's own files in the home folder and the ids under which they become policies
+ * (gate/judge/document.h). */
 static const struct {
     const char *file;
     const char *id;

@@ -1,5 +1,5 @@
-/* The policy documents that are in force: VAULT/policies, HOME/policies, and Aegis's own configuration files.
- */
+/* The policy documents that are in force: VAULT/policies, HOME/policies, and Aegis's own configuration
+ * files. */
 #ifndef AEGIS_DAEMON_DOCUMENTS_H
 #define AEGIS_DAEMON_DOCUMENTS_H
 

@@ -109,8 +109,8 @@ bool aegis_quarantine_died(struct aegis_quarantine *quarantine, const struct aeg
     }
     again = strcmp(policy, quarantine->last) == 0;
     memcpy(quarantine->last, policy, sizeof(policy));
-    /* The page is the judge's, so what stands there may be anything: json_string refuses what is not UTF-8.
-     */
+    /* The page is the judge's, so what stands there may be anything: json_string refuses what is not
+     * UTF-8. */
     name = again && !listed(quarantine->list, policy) ? json_string(policy) : NULL;
     aegis_log(AEGIS_LOG_ERROR, "the judge %s while policy %s was being asked", hung ? "hung" : "died",
               policy);

@@ -138,8 +138,8 @@ static bool is_contract(const char *text)
     return aegis_address_parse(text, &address) && !aegis_address_is_zero(&address);
 }
 
-/* HOST or HOST:PORT, HOST a name, an IPv4 address or an IPv6 address in brackets; `length` bytes of `text`.
- */
+/* HOST or HOST:PORT, HOST a name, an IPv4 address or an IPv6 address in brackets; `length` bytes of
+ * `text`. */
 static bool is_authority(const char *text, size_t length)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";

@@ -50,8 +50,8 @@ void aegis_http_over(struct aegis_http_connection *connection, enum aegis_http_e
     connection->events->closed(connection, end, problem, connection->context);
 }
 
-/* Takes the connection off the loop. The memory goes when everything that may still point to it has returned.
- */
+/* Takes the connection off the loop. The memory goes when everything that may still point to it has
+ * returned. */
 static void destroy(struct aegis_http_connection *connection)
 {
     connection->lingering = false;

@@ -82,8 +82,8 @@ MESSAGE(observe, REQUIRED("policies", ARRAY, 64), REQUIRED("subject", OBJECT, 0)
         REQUIRED("payment", STRING, NAME), REQUIRED("state", STRING, NAME),
         OPTIONAL("transaction", STRING, NAME), REQUIRED("now", INTEGER, INT64_MAX));
 
-/* policies: [{id, version, hash, document, checks: [request|payment|customer|observe|tick]}], once per judge.
- */
+/* policies: [{id, version, hash, document, checks: [request|payment|customer|observe|tick]}], once per
+ * judge. */
 MESSAGE(loaded, REQUIRED("policies", ARRAY, 4096));
 
 /* facts: queries that were not in the question. */
@@ -117,8 +117,8 @@ MESSAGE(watch, REQUIRED("payment", STRING, NAME), REQUIRED("network", STRING, NA
 
 MESSAGE(unwatch, REQUIRED("payment", STRING, NAME));
 
-/* kind: transferred | cancelled | expired. block_time in seconds, of the block that the statement is about.
- */
+/* kind: transferred | cancelled | expired. block_time in seconds, of the block that the statement is
+ * about. */
 MESSAGE(proof, REQUIRED("payment", STRING, NAME), REQUIRED("kind", STRING, NAME),
         REQUIRED("block", INTEGER, INT64_MAX), REQUIRED("block_time", INTEGER, INT64_MAX),
         OPTIONAL("transaction", STRING, NAME));

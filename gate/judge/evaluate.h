@@ -44,8 +44,8 @@ const json_t *aegis_evaluation_refusal(const json_t *verdicts);
  * can be asked again. */
 void aegis_evaluate_recall(const json_t *verdicts, json_t *facts);
 
-/* A request that an agent makes. `ids`: array. The policies that have no say about requests are passed over.
- */
+/* A request that an agent makes. `ids`: array. The policies that have no say about requests are passed
+ * over. */
 struct aegis_request_verdict {
     const char *verdict;                /* static */
     char policy[AEGIS_DOCUMENT_ID + 1]; /* "" after an allow */

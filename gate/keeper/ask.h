@@ -57,8 +57,8 @@ void aegis_grant_payment(struct aegis_ask *ask);
 void aegis_grant_again(struct aegis_ask *ask, struct aegis_held *held, int64_t index);
 void aegis_grant_denial(struct aegis_ask *ask);
 
-/* Answers without a record, at once: for somebody whom nobody knows, and for a ledger that cannot be written.
- */
+/* Answers without a record, at once: for somebody whom nobody knows, and for a ledger that cannot be
+ * written. */
 void aegis_grant_refusal(struct aegis_ask *ask, const struct aegis_denial *denial);
 void aegis_grant_unrecorded(struct aegis_ask *ask);
 

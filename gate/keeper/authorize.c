@@ -2,8 +2,8 @@
  *
  *     who asks -> was it asked before -> for each requirement in order: count it as tentative, ask the judge
  *         -> allowed: the payment is fixed, written, made durable ........ and only then handed to the worker
- *         -> denied by all: the first denial is written, made durable .... and only then told
- */
+ *         -> denied by all: the first denial is written, made durable .... and only then
+ * told */
 #include <stdlib.h>
 #include <string.h>
 

@@ -81,8 +81,8 @@ bool aegis_reader_export_csv(struct aegis_reader *reader, const struct aegis_pay
     return finish(out, aegis_books_payments(reader->store, filter, csv_row, out, error), error);
 }
 
-/* The columns as they are and the body in place: a line is the object whose hash it carries, plus that hash.
- */
+/* The columns as they are and the body in place: a line is the object whose hash it carries, plus that
+ * hash. */
 static bool line_row(const struct aegis_entry *entry, void *context)
 {
     FILE *out = context;

@@ -32,8 +32,8 @@ struct aegis_books {
 struct aegis_books *aegis_store_open(const char *path, int flags, const char *vfs, struct aegis_error *error);
 void aegis_store_close(struct aegis_books **store);
 
-/* The tables of the entries, and those of the books alone (for a scratch database that books are rebuilt in).
- */
+/* The tables of the entries, and those of the books alone (for a scratch database that books are rebuilt
+ * in). */
 bool aegis_store_create(struct aegis_books *store, struct aegis_error *error);
 bool aegis_store_create_books(struct aegis_books *store, struct aegis_error *error);
 
@@ -48,8 +48,8 @@ sqlite3_stmt *aegis_store_statement(struct aegis_books *store, const char *text,
 sqlite3_stmt *aegis_store_bind(struct aegis_books *store, struct aegis_error *error, const char *text,
                                const char *types, ...);
 
-/* SQLITE_ROW, SQLITE_DONE (the statement is then reset), or another code with the error set (reset as well).
- */
+/* SQLITE_ROW, SQLITE_DONE (the statement is then reset), or another code with the error set (reset as
+ * well). */
 int aegis_store_step(struct aegis_books *store, sqlite3_stmt *statement, struct aegis_error *error);
 
 /* bind, step to the end, reset. */

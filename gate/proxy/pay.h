@@ -5,8 +5,8 @@
  *  - What is sent is an authorization of the keeper's for exactly a requirement that this 402 named; the gate
  * signs nothing here and could not.
  *  - Every payment that the keeper authorized is reported back exactly once, whatever happened.
- *  - A 402 that is not paid reaches the agent as it came.
- */
+ *  - A 402 that is not paid reaches the agent as it
+ * came. */
 #ifndef AEGIS_PROXY_PAY_H
 #define AEGIS_PROXY_PAY_H
 

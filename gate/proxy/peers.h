@@ -35,8 +35,8 @@ struct aegis_question *aegis_peers_ask(struct aegis_peers *peers, enum aegis_pee
                                        const struct aegis_message *type, json_t *body, aegis_answer *answer,
                                        void *asker);
 
-/* The asker is gone. If the keeper then authorizes a payment all the same, it is told that it was never sent.
- */
+/* The asker is gone. If the keeper then authorizes a payment all the same, it is told that it was never
+ * sent. */
 void aegis_question_withdraw(struct aegis_question **question);
 
 /* A number for the keeper that there is now, another for each one that comes. */

@@ -1,5 +1,5 @@
-/* Running one OWS policy executable: input on its standard input, its standard output and exit status back.
- */
+/* Running one OWS policy executable: input on its standard input, its standard output and exit status
+ * back. */
 #ifndef AEGIS_RUNNER_EXECUTABLE_H
 #define AEGIS_RUNNER_EXECUTABLE_H
 

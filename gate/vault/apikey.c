@@ -288,8 +288,8 @@ struct aegis_secret *aegis_apikey_create(const struct aegis_vault *vault,
     return token;
 }
 
-/* Which files a revocation takes. A copy of a key file is the same key, so it goes by the token's hash too.
- */
+/* Which files a revocation takes. A copy of a key file is the same key, so it goes by the token's hash
+ * too. */
 struct revocation {
     char id[AEGIS_VAULT_ID];
     char token_hash[AEGIS_HASH_HEX];

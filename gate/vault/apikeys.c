@@ -3,8 +3,8 @@
  *
  *     table:  hash of token_hash -> entry -> key        (open addressing, at most half full)
  *
- * Two files with the same token hash belong to nobody: one of them may be a copy with the policies taken out.
- */
+ * Two files with the same token hash belong to nobody: one of them may be a copy with the policies taken
+ * out. */
 #include <string.h>
 
 #include <dirent.h>

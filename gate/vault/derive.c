@@ -44,8 +44,8 @@ static bool step_parse(const char **path, uint32_t *index)
     return true;
 }
 
-/* What is hashed for a child: 0x00 | key | index when hardened, the compressed public key | index when not.
- */
+/* What is hashed for a child: 0x00 | key | index when hardened, the compressed public key | index when
+ * not. */
 static void child_data(const secp256k1_context *context, const uint8_t key[32], uint32_t index,
                        uint8_t data[37])
 {

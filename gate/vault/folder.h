@@ -42,8 +42,8 @@ bool aegis_vault_list(const struct aegis_vault *vault, const char *part, struct 
                       struct aegis_error *error);
 void aegis_vault_paths_free(struct aegis_vault_paths *paths);
 
-/* One file, refused when anybody else can read it. A new reference, or NULL; the error begins with the path.
- */
+/* One file, refused when anybody else can read it. A new reference, or NULL; the error begins with the
+ * path. */
 json_t *aegis_vault_read(const char *path, struct aegis_error *error);
 
 /* Writes part/id.json (600) as OWS does: two spaces, members in insertion order, no newline at the end. */

@@ -19,8 +19,8 @@ struct aegis_secret *aegis_secret_new(size_t size)
     AEGIS_ASSERT(sodium_init() >= 0);
     struct aegis_secret *secret = aegis_alloc(sizeof *secret);
     secret->size = size;
-    /* The memory is given back unlocked when the lock limit is too low; there is nothing better to do then.
-     */
+    /* The memory is given back unlocked when the lock limit is too low; there is nothing better to do
+     * then. */
     secret->bytes = sodium_malloc(size + 1);
     AEGIS_ASSERT(secret->bytes != NULL);
     memset(secret->bytes, 0, size + 1);

@@ -30,8 +30,8 @@ void aegis_secret_cut(struct aegis_secret *secret, size_t size);
 bool aegis_secret_equal(const struct aegis_secret *a, const struct aegis_secret *b);
 
 /* Reads a descriptor to its end: at most `limit` bytes, less one line end ("\n" or "\r\n") at the end. NULL
- * with the reason when there is more, when it holds a NUL, or when reading fails. The descriptor stays open.
- */
+ * with the reason when there is more, when it holds a NUL, or when reading fails. The descriptor stays
+ * open. */
 struct aegis_secret *aegis_secret_read(int fd, size_t limit, struct aegis_error *error);
 
 #endif

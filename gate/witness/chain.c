@@ -78,8 +78,8 @@ static void release_items(struct witness_chain *chain)
     }
 }
 
-/* One warning for a trouble that may last for hours; the node's address may hold a secret and is not named.
- */
+/* One warning for a trouble that may last for hours; the node's address may hold a secret and is not
+ * named. */
 static void complain(struct witness_chain *chain, const char *what)
 {
     chain->clean = false;

@@ -94,8 +94,8 @@ enum witness_nonce witness_read_state(const json_t *answer, struct aegis_error *
 
 bool witness_expired(const struct witness_authorization *authorization, const struct witness_block *block)
 {
-    /* The token takes an authorization while the block's time is below validBefore, and times do not go back.
-     */
+    /* The token takes an authorization while the block's time is below validBefore, and times do not go
+     * back. */
     return block->time > authorization->valid_before;
 }
 

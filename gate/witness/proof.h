@@ -7,8 +7,8 @@
  * block cannot answer from an older one unused,   and the block's own time is past validBefore: no later
  * block can take it -> expired used      only says that the nonce is gone -> which event was it? event
  * AuthorizationUsed or AuthorizationCanceled for this nonce, not above the head receipt   of that
- * transaction, in the block that now stands at that height -> transferred or cancelled
- */
+ * transaction, in the block that now stands at that height -> transferred or
+ * cancelled */
 #ifndef AEGIS_WITNESS_PROOF_H
 #define AEGIS_WITNESS_PROOF_H
 

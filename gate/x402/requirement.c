@@ -94,8 +94,8 @@ static bool read_timeout(const json_t *entry, struct aegis_requirement *out, str
     return true;
 }
 
-/* We sign under the domain of our own table. A seller that names another one could never verify what we sign.
- */
+/* We sign under the domain of our own table. A seller that names another one could never verify what we
+ * sign. */
 static bool same_domain(const json_t *extra, const struct aegis_asset *asset)
 {
     const json_t *name = json_object_get(extra, "name");

@@ -1,5 +1,5 @@
-/* Policies, subjects and facts for the tests of the judge and its plugins. Programs run in the build folder.
- */
+/* Policies, subjects and facts for the tests of the judge and its plugins. Programs run in the build
+ * folder. */
 #ifndef AEGIS_TESTS_JUDGING_H
 #define AEGIS_TESTS_JUDGING_H
 
@@ -33,8 +33,8 @@ static inline json_t *judging_json(const char *text)
     return json;
 }
 
-/* {id, plugin?, config?, rules?, executable?} made whole, as the judge's configuration has it. Steals `json`.
- */
+/* {id, plugin?, config?, rules?, executable?} made whole, as the judge's configuration has it. Steals
+ * `json`. */
 static inline json_t *judging_document(json_t *json)
 {
     json_t *whole = json_pack("{s:s,s:i,s:s,s:[],s:s}", "name", "test", "version", 1, "created_at",

@@ -57,8 +57,8 @@ static void send_descriptor(int control, const char *frame, int fd)
     close(fd);
 }
 
-/* Waits until everything that was sent on `control` has been handled: the other channels do not wait for it.
- */
+/* Waits until everything that was sent on `control` has been handled: the other channels do not wait for
+ * it. */
 static void settle(int control)
 {
     send_message(control, &aegis_message_ping, json_pack("{s:i}", "number", 1));

@@ -1,5 +1,5 @@
-/* Running OWS executables: the scripts of the standard's own vectors, and what else a program can do wrong.
- */
+/* Running OWS executables: the scripts of the standard's own vectors, and what else a program can do
+ * wrong. */
 #include "tests/unit/judging.h"
 
 #include <event2/event.h>

@@ -105,8 +105,8 @@ static void test_refused(void **state)
     free(text);
 }
 
-/* Members of the wrong kind or content are left out; they do not make a success of a failure or the reverse.
- */
+/* Members of the wrong kind or content are left out; they do not make a success of a failure or the
+ * reverse. */
 static void test_odd_members(void **state)
 {
     struct aegis_settlement settlement;
