@@ -162,12 +162,19 @@ static void stage_connection(struct aegis_http_connection *connection)
     }
 }
 
+/* RFC 9110, section 9.3.6: what the head of such an answer is followed by is no content of it, and what the
+ * request said about its connection was about the way to the proxy. */
+static bool opens_tunnel(const struct aegis_http_connection *connection, int status)
+{
+    return connection->server && connection->connect_only && status < 300;
+}
+
 static void stage_head(struct aegis_http_connection *connection, const struct aegis_http_message *message,
                        enum aegis_http_framing framing, uint64_t length)
 {
     struct aegis_http_text text = aegis_http_message_text(message);
     int status = aegis_http_message_status(message);
-    bool tunnel = connection->server && connection->connect_only && status < 300;
+    bool tunnel = opens_tunnel(connection, status);
     aegis_http_stage(connection, text.at, text.length);
     if (status != 204 && status != 304 && !tunnel) {
         stage_framing(connection, message, framing, length);
@@ -220,7 +227,8 @@ static void begin_answer(struct aegis_http_connection *connection, const struct 
 {
     int status = aegis_http_message_status(message);
     bool whole = connection->reading == AEGIS_HTTP_READ_OVER || connection->body.done;
-    connection->last |= !whole || !connection->peer_stays || connection->framing == AEGIS_HTTP_UNTIL_CLOSE;
+    bool stays = connection->peer_stays || opens_tunnel(connection, status);
+    connection->last |= !whole || !stays || connection->framing == AEGIS_HTTP_UNTIL_CLOSE;
     connection->mute = connection->head_only || status == 204 || status == 304;
     connection->expecting = false;
 }
