@@ -103,6 +103,7 @@ void aegis_agent_close(struct aegis_agent *agent, const char *why)
 
 void aegis_agent_reap(struct aegis_agent *agent)
 {
+    free(agent->tunnel);
     free(agent);
 }
 
@@ -148,6 +149,8 @@ enum aegis_agent_credential aegis_agent_present(struct aegis_agent *agent, const
         return AEGIS_CREDENTIAL_MALFORMED;
     if (field)
         value = field->value;
+    else if (agent->tunnel) /* who opened it is who speaks inside */
+        value = (struct aegis_http_text){agent->credential, agent->credential_length};
     else if (agent->listener->config->token_required)
         return AEGIS_CREDENTIAL_MISSING;
     bool same =

@@ -23,6 +23,7 @@ struct aegis_agent {
     bool one_too_many;               /* above the limit of connections: heard, and refused */
     bool has_uid;
     uid_t uid;
+    char *tunnel; /* the authority it was opened to by CONNECT, or NULL */
 
     /* The credentials as they came with the last request, and whom the keeper took them for. A connection
      * that presents the same bytes again is not asked about again; the bytes are wiped when the connection

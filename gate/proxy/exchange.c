@@ -109,6 +109,10 @@ static void ask_judge(struct aegis_exchange *exchange)
 static void identified(struct aegis_exchange *exchange)
 {
     exchange->identity = aegis_identity_retain(exchange->agent->identity);
+    if (exchange->tunnel) {
+        aegis_exchange_open_tunnel(exchange); /* what is asked for inside is checked then */
+        return;
+    }
     if (exchange->identity->policies_text[0] == '\0') {
         checked(exchange);
         return;
@@ -180,21 +184,18 @@ static void present(struct aegis_exchange *exchange, const struct aegis_http_hea
 }
 
 /* What ends a request before it is looked at. */
-static const char *out_of_service(const struct aegis_agent *agent, const char **detail)
+static bool out_of_service(const struct aegis_agent *agent, struct aegis_problem *problem)
 {
+    problem->code = "shutting_down";
     if (agent->one_too_many) {
-        *detail = "This worker has as many connections as it may have.";
-        return "too_many_connections";
+        problem->code = "too_many_connections";
+        problem->detail = "This worker has as many connections as it may have (limits.connections).";
+    } else if (agent->proxy->stopping) {
+        problem->detail = "The gate takes no new requests.";
+    } else if (!agent->listener->config) {
+        problem->detail = "This listener is no longer configured.";
     }
-    if (agent->proxy->stopping) {
-        *detail = "The gate takes no new requests.";
-        return "shutting_down";
-    }
-    if (!agent->listener->config) {
-        *detail = "This listener is no longer configured.";
-        return "shutting_down";
-    }
-    return NULL;
+    return problem->detail != NULL;
 }
 
 void aegis_exchange_begin(struct aegis_agent *agent, const struct aegis_http_head *head)
@@ -206,10 +207,9 @@ void aegis_exchange_begin(struct aegis_agent *agent, const struct aegis_http_hea
     exchange->route.text = exchange->route.small;
     agent->exchange = exchange;
 
-    const char *detail = NULL;
-    const char *code = out_of_service(agent, &detail);
-    if (code || !aegis_exchange_take_request(exchange, head, &code, &detail))
-        aegis_exchange_refuse(exchange, code, detail);
+    struct aegis_problem problem = {0};
+    if (out_of_service(agent, &problem) || !aegis_exchange_take_request(exchange, head, &problem))
+        aegis_exchange_problem(exchange, &problem);
     else
         present(exchange, head);
 }

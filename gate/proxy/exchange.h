@@ -59,6 +59,7 @@ struct aegis_exchange {
     struct aegis_body body;
     char *idempotency_key; /* as the agent gave it, or NULL */
     bool idempotent;       /* may be sent again by RFC 9110, section 9.2.2 */
+    bool tunnel;           /* CONNECT: the connection becomes one to that origin */
     bool own_payment;      /* the agent pays by itself: sent once, and its answer is its own business */
     bool agent_paused;
 
@@ -98,9 +99,9 @@ void aegis_exchange_reap(struct aegis_exchange *exchange);
 
 /* exchange_request.c: what goes to the origin. */
 
-/* Takes over from the request's head what will be needed. False with a problem's code and detail. */
+/* Takes over from the request's head what will be needed. False with what is the matter. */
 bool aegis_exchange_take_request(struct aegis_exchange *exchange, const struct aegis_http_head *head,
-                                 const char **code, const char **detail);
+                                 struct aegis_problem *problem);
 /* Sends what there is of the request's body and has not been sent, and its end. */
 void aegis_exchange_pump(struct aegis_exchange *exchange);
 
@@ -132,6 +133,9 @@ void aegis_exchange_relay_end(struct aegis_exchange *exchange);
 
 /* A field of ours whose value others had a part in: left out when no head can carry it. */
 void aegis_exchange_note(struct aegis_http_message *answer, const char *name, const char *value);
+
+/* 200 to a CONNECT, and the end. */
+void aegis_exchange_open_tunnel(struct aegis_exchange *exchange);
 
 /* The gate's own answer, and the end. When an answer has begun already the agent's connection is cut instead.
  */

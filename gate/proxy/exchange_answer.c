@@ -102,6 +102,18 @@ void aegis_exchange_relay_end(struct aegis_exchange *exchange)
     end_answer(exchange, "answered");
 }
 
+/* Plain HTTP inside, to be read here like any other: the answer is the gate's promise, no connection is
+ * opened yet. */
+void aegis_exchange_open_tunnel(struct aegis_exchange *exchange)
+{
+    struct aegis_agent *agent = exchange->agent;
+    struct aegis_http_message *answer = aegis_http_response_new(200, aegis_http_reason(200));
+    agent->tunnel = aegis_strdup(exchange->route.authority);
+    aegis_http_connection_send(agent->connection, answer, AEGIS_HTTP_NO_BODY, 0, exchange->proxy->stopping);
+    aegis_http_message_free(&answer);
+    end_answer(exchange, "a tunnel for plain HTTP");
+}
+
 static void add_challenge_for_credentials(struct aegis_http_message *answer)
 {
     aegis_http_message_add(answer, "Proxy-Authenticate", "Basic realm=\"aegis\", charset=\"UTF-8\"");

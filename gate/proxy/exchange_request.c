@@ -10,10 +10,10 @@
 
 enum { IDEMPOTENCY_KEY_MAX = 255 };
 
-static bool refuse(const char **code, const char **detail, const char *why, const char *sentence)
+static bool refuse(struct aegis_problem *problem, const char *code, const char *detail)
 {
-    *code = why;
-    *detail = sentence;
+    problem->code = code;
+    problem->detail = detail;
     return false;
 }
 
@@ -38,8 +38,8 @@ static bool take_idempotency_key(struct aegis_exchange *exchange, const struct a
 }
 
 /* What the gate has an interest of its own in. False when it makes the request impossible. */
-static bool look_at(struct aegis_exchange *exchange, const struct aegis_http_field *field, const char **code,
-                    const char **detail)
+static bool look_at(struct aegis_exchange *exchange, const struct aegis_http_field *field,
+                    struct aegis_problem *problem)
 {
     switch (field->name.length) {
     case 9:
@@ -50,7 +50,7 @@ static bool look_at(struct aegis_exchange *exchange, const struct aegis_http_fie
         return true;
     case 15:
         if (aegis_http_text_is(field->name, "Idempotency-Key") && !take_idempotency_key(exchange, field))
-            return refuse(code, detail, "idempotency_key_invalid",
+            return refuse(problem, "idempotency_key_invalid",
                           "Idempotency-Key must be there once, with 1 to 255 bytes of UTF-8.");
         return true;
     default:
@@ -68,13 +68,13 @@ static bool travels(const struct aegis_http_head *head, const struct aegis_http_
 }
 
 static bool take_fields(struct aegis_exchange *exchange, const struct aegis_http_head *head,
-                        const char **code, const char **detail)
+                        struct aegis_problem *problem)
 {
     exchange->request = aegis_http_request_new(head->method, exchange->route.target);
     aegis_http_message_add(exchange->request, "Host", exchange->route.authority);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct aegis_http_field *field = &head->fields[i];
-        if (!look_at(exchange, field, code, detail))
+        if (!look_at(exchange, field, problem))
             return false;
         if (travels(head, field))
             aegis_http_message_add_field(exchange->request, field);
@@ -91,38 +91,49 @@ static bool known_to_be_free(const struct aegis_exchange *exchange)
                                 aegis_clock_boot());
 }
 
-static const char *const too_large = "The body is larger than what the gate keeps to send it again with a "
-                                     "payment (limits.request_body_bytes), and this "
-                                     "resource is not known to be free. Ask for it once with a small body, "
-                                     "or list the origin in upstream.free_origins.";
+static struct aegis_problem too_large(const struct aegis_exchange *exchange)
+{
+    return (struct aegis_problem){
+        .code = "request_body_too_large",
+        .detail = "The body is larger than what the gate keeps to send it again with a payment "
+                  "(limits.request_body_bytes), and this resource is not known to be free. Ask for it once "
+                  "with a small "
+                  "body, or list the origin in upstream.free_origins.",
+        .limit = exchange->settings->request_body_text,
+    };
+}
 
 /* A body is kept as long as it may have to be sent again. */
-static bool plan_body(struct aegis_exchange *exchange, const struct aegis_http_head *head, const char **code,
-                      const char **detail)
+static bool plan_body(struct aegis_exchange *exchange, const struct aegis_http_head *head,
+                      struct aegis_problem *problem)
 {
     exchange->framing = head->framing;
     exchange->length = head->framing == AEGIS_HTTP_LENGTH ? head->length : 0;
     exchange->body.kept = !exchange->own_payment;
     if (!exchange->body.kept || exchange->length <= exchange->settings->request_body)
         return true;
-    if (!known_to_be_free(exchange))
-        return refuse(code, detail, "request_body_too_large", too_large);
+    if (!known_to_be_free(exchange)) {
+        *problem = too_large(exchange);
+        return false;
+    }
     aegis_body_let_go(&exchange->body);
     return true;
 }
 
 bool aegis_exchange_take_request(struct aegis_exchange *exchange, const struct aegis_http_head *head,
-                                 const char **code, const char **detail)
+                                 struct aegis_problem *problem)
 {
+    const struct aegis_agent *agent = exchange->agent;
     if (head->method.length >= sizeof(exchange->method))
-        return refuse(code, detail, "method_unsupported",
-                      "The method's name is longer than any that is known.");
+        return refuse(problem, "method_unsupported", "The method's name is longer than any that is known.");
     memcpy(exchange->method, head->method.at, head->method.length);
     exchange->idempotent = is_idempotent(head->method);
-    if (!aegis_route_find(exchange->agent->listener->config, head, &exchange->route, code, detail))
+    exchange->tunnel = aegis_http_text_equal(head->method, "CONNECT");
+    if (!aegis_route_find(agent->listener->config, agent->tunnel, head, &exchange->route, &problem->code,
+                          &problem->detail))
         return false;
     exchange->origin = aegis_pool_origin(exchange->proxy->pool, &exchange->route);
-    return take_fields(exchange, head, code, detail) && plan_body(exchange, head, code, detail);
+    return take_fields(exchange, head, problem) && plan_body(exchange, head, problem);
 }
 
 /* The head has gone out and the end has not. */
@@ -180,7 +191,8 @@ static bool let_go(struct aegis_exchange *exchange)
         aegis_body_let_go(&exchange->body);
         return true;
     }
-    aegis_exchange_refuse(exchange, "request_body_too_large", too_large);
+    struct aegis_problem problem = too_large(exchange);
+    aegis_exchange_problem(exchange, &problem);
     return false;
 }
 

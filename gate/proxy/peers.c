@@ -60,8 +60,8 @@ static void too_late(void *asker, void *context)
 static void report_unsent(struct aegis_peers *peers, const json_t *authorized)
 {
     static const char reason[] = "never sent: the agent was gone before the payment was authorized";
-    json_t *body = json_pack("{s:O, s:s, s:i, s:s}", "payment", json_object_get(authorized, "payment"), "state",
-                             "unknown", "status", 0, "reason", reason);
+    json_t *body = json_pack("{s:O, s:s, s:i, s:s}", "payment", json_object_get(authorized, "payment"),
+                             "state", "unknown", "status", 0, "reason", reason);
     aegis_peers_outcome(peers, aegis_peers_keeper(peers), body);
 }
 

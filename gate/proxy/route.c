@@ -8,9 +8,10 @@
 
 enum { URL_MAX = 8192 }; /* what messages between processes carry */
 
-/* What a request is sent for: an absolute URL in two pieces, put together in the route's own memory. */
+/* What a request is sent for: an absolute URL in pieces, put together in the route's own memory. */
 struct pieces {
     struct aegis_http_text front;
+    struct aegis_http_text middle;
     struct aegis_http_text rest;
 };
 
@@ -112,6 +113,36 @@ static bool reverse_pieces(const struct aegis_settings_listener *listener, struc
     return true;
 }
 
+/* A tunnel to a port that is not https's is taken for plain HTTP, which is what some clients use tunnels for;
+ * it ends here, and what is asked for inside is treated like any request. */
+static bool connect_pieces(const struct aegis_settings_listener *listener, const char *tunnel,
+                           struct aegis_http_text target, struct pieces *pieces, const char **code,
+                           const char **detail)
+{
+    bool to_tls = target.length > 4 && !memcmp(target.at + target.length - 4, ":443", 4);
+    if (listener->reverse || tunnel || to_tls)
+        return refuse(
+            code, detail, "tunnel_unsupported",
+            "Nothing can be paid inside an encrypted tunnel. For an https origin ask for /https/HOST/path at "
+            "this address.");
+    pieces->front = text_of("http://");
+    pieces->rest = target;
+    return true;
+}
+
+/* Inside a tunnel every request is for the origin that it was opened to, whatever its Host says. */
+static bool tunnel_pieces(const char *tunnel, struct aegis_http_text target, struct pieces *pieces,
+                          const char **code, const char **detail)
+{
+    if (target.at[0] != '/')
+        return refuse(code, detail, "misdirected_request",
+                      "Inside a tunnel only paths of its origin can be asked for.");
+    pieces->front = text_of("http://");
+    pieces->middle = text_of(tunnel);
+    pieces->rest = target;
+    return true;
+}
+
 static bool forward_pieces(struct aegis_http_text target, struct pieces *pieces, const char **code,
                            const char **detail)
 {
@@ -135,15 +166,20 @@ static bool forward_pieces(struct aegis_http_text target, struct pieces *pieces,
     return refuse(code, detail, "bad_target", "The request's target is no http or https URL.");
 }
 
+static char *put(char *at, struct aegis_http_text text)
+{
+    memcpy(at, text.at, text.length);
+    return at + text.length;
+}
+
 /* Puts the pieces together. A URL without a path gets one, also when a query follows the authority at once.
  */
 static void compose(struct aegis_route *route, const struct pieces *pieces)
 {
-    size_t size = pieces->front.length + pieces->rest.length;
+    size_t size = pieces->front.length + pieces->middle.length + pieces->rest.length;
     route->text = size + 1 < sizeof(route->small) ? route->small : aegis_alloc(size + 2);
-    memcpy(route->text, pieces->front.at, pieces->front.length);
-    memcpy(route->text + pieces->front.length, pieces->rest.at, pieces->rest.length);
-    route->text[size] = '\0';
+    char *end = put(put(put(route->text, pieces->front), pieces->middle), pieces->rest);
+    *end = '\0';
     const char *authority = strstr(route->text, "://");
     if (!authority)
         return;
@@ -189,22 +225,30 @@ static void write_authority(struct aegis_route *route, bool ipv6)
     }
 }
 
-bool aegis_route_find(const struct aegis_settings_listener *listener, const struct aegis_http_head *head,
-                      struct aegis_route *route, const char **code, const char **detail)
+static bool find_pieces(const struct aegis_settings_listener *listener, const char *tunnel,
+                        const struct aegis_http_head *head, struct pieces *pieces, const char **code,
+                        const char **detail)
 {
-    struct pieces pieces;
+    if (aegis_http_text_equal(head->method, "CONNECT"))
+        return connect_pieces(listener, tunnel, head->target, pieces, code, detail);
+    if (head->target.length == 0 || aegis_http_text_equal(head->target, "*"))
+        return refuse(code, detail, "bad_target", "The request's target names no resource of an origin.");
+    if (tunnel)
+        return tunnel_pieces(tunnel, head->target, pieces, code, detail);
+    if (listener->reverse)
+        return reverse_pieces(listener, head->target, pieces, code, detail);
+    return forward_pieces(head->target, pieces, code, detail);
+}
+
+bool aegis_route_find(const struct aegis_settings_listener *listener, const char *tunnel,
+                      const struct aegis_http_head *head, struct aegis_route *route, const char **code,
+                      const char **detail)
+{
+    struct pieces pieces = {.middle = {"", 0}};
     struct aegis_http_url url;
     const char *problem = NULL;
     route->text = route->small;
-    if (aegis_http_text_equal(head->method, "CONNECT"))
-        return refuse(
-            code, detail, "tunnel_unsupported",
-            "Tunnels cannot be paid through. For an https origin ask for /https/HOST/path at this address.");
-    if (head->target.length == 0 || aegis_http_text_equal(head->target, "*"))
-        return refuse(code, detail, "bad_target", "The request's target names no resource of an origin.");
-    bool found = listener->reverse ? reverse_pieces(listener, head->target, &pieces, code, detail)
-                                   : forward_pieces(head->target, &pieces, code, detail);
-    if (!found)
+    if (!find_pieces(listener, tunnel, head, &pieces, code, detail))
         return false;
     compose(route, &pieces);
     struct aegis_http_text whole = {route->text, strlen(route->text)};

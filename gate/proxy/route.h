@@ -1,4 +1,4 @@
-/* Where a request goes. Three ways to say it:
+/* Where a request goes. Four ways to say it:
  *
  *     GET http://HOST[:PORT]/path      a forward listener, as HTTP_PROXY clients ask
  *     GET /https/HOST[:PORT]/path      a forward listener, for clients that cannot hand an https URL to a
@@ -27,9 +27,11 @@ struct aegis_route {
     char small[512];
 };
 
-/* False with the code of a problem (gate/proxy/problem.h) and a sentence, both static. */
-bool aegis_route_find(const struct aegis_settings_listener *listener, const struct aegis_http_head *head,
-                      struct aegis_route *route, const char **code, const char **detail);
+/* `tunnel`: the authority that the connection was opened to by CONNECT, or NULL. False with the code of a
+ * problem (gate/proxy/problem.h) and a sentence, both static. */
+bool aegis_route_find(const struct aegis_settings_listener *listener, const char *tunnel,
+                      const struct aegis_http_head *head, struct aegis_route *route, const char **code,
+                      const char **detail);
 void aegis_route_clear(struct aegis_route *route);
 
 /* Whether its URL is short enough for a message to another process. */

@@ -1,5 +1,6 @@
 #include "gate/proxy/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,11 +49,11 @@ static const struct aegis_json_field route_fields[] = {
 
 static const struct aegis_json_field limit_fields[] = {
     OPTIONAL("head_bytes", INTEGER, MIB),
-    OPTIONAL("request_body_bytes", INTEGER, 1024 * MIB),
+    OPTIONAL("request_body_bytes", INTEGER, 1024LL * MIB),
     OPTIONAL("challenge_body_bytes", INTEGER, AEGIS_CHALLENGE_BODY_MAX),
     OPTIONAL("connections", INTEGER, 1000000),
     OPTIONAL("pool_per_origin", INTEGER, 65536),
-    OPTIONAL("write_high_bytes", INTEGER, 1024 * MIB),
+    OPTIONAL("write_high_bytes", INTEGER, 1024LL * MIB),
     {0},
 };
 
@@ -172,6 +173,8 @@ static bool read_limits(const json_t *limits, struct aegis_settings *settings, s
     if (limits && !aegis_json_check(limits, limit_fields, error))
         return aegis_error_prefix(error, "limits");
     settings->request_body = (size_t)aegis_json_integer(limits, "request_body_bytes", MIB);
+    snprintf(settings->request_body_text, sizeof(settings->request_body_text), "%zu bytes",
+             settings->request_body);
     settings->challenge_body =
         (size_t)aegis_json_integer(limits, "challenge_body_bytes", AEGIS_CHALLENGE_BODY_MAX);
     settings->connections = (size_t)aegis_json_integer(limits, "connections", 4096);
@@ -193,9 +196,9 @@ static bool read_timeouts(const json_t *timeouts, struct aegis_settings *setting
     side->read_ms = aegis_json_integer(timeouts, "read_ms", side->read_ms);
     side->write_ms = aegis_json_integer(timeouts, "write_ms", side->write_ms);
     settings->origin_side = *side;
-    settings->origin_side.idle_ms = aegis_json_integer(timeouts, "pool_idle_ms", 30 * SECOND);
-    settings->connect_ms = aegis_json_integer(timeouts, "connect_ms", 10 * SECOND);
-    settings->authorize_ms = aegis_json_integer(timeouts, "authorize_ms", 10 * SECOND);
+    settings->origin_side.idle_ms = aegis_json_integer(timeouts, "pool_idle_ms", 30L * SECOND);
+    settings->connect_ms = aegis_json_integer(timeouts, "connect_ms", 10L * SECOND);
+    settings->authorize_ms = aegis_json_integer(timeouts, "authorize_ms", 10L * SECOND);
     return true;
 }
 

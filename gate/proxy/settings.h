@@ -37,6 +37,7 @@ struct aegis_settings {
     struct aegis_assets *assets;
     json_t *preference; /* array, see aegis_challenge_rank */
 
+    char request_body_text[32]; /* the next one, for people */
     size_t request_body;   /* most that is kept of a request's body, for sending it again with a payment */
     size_t challenge_body; /* most that is read of a 402 without PAYMENT-REQUIRED before it is taken for no
                               x402 */

@@ -405,6 +405,7 @@ static void a_large_body_goes_only_where_nothing_is_asked_for(void **state)
     struct wire *refused = street_fetch(street, "POST", "/up", "Content-Length: 9\r\n", "123456789");
     assert_int_equal(street_status(refused), 413);
     assert_string_equal(street_problem(refused), "request_body_too_large");
+    assert_true(street_heard(refused, "\"limit\":\"8 bytes\""));
     struct wire *chunked =
         street_fetch(street, "POST", "/up", "Transfer-Encoding: chunked\r\n", "9\r\n123456789\r\n0\r\n\r\n");
     assert_int_equal(street_status(chunked), 413);

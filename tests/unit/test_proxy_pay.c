@@ -189,6 +189,33 @@ static void a_head_request_is_paid_like_any(void **state)
     outcome(street, "delivered");
 }
 
+static void a_tunnel_for_plain_http_ends_here(void **state)
+{
+    struct street *street = *state;
+    street->serve = street_serve_paid;
+    struct wire *agent = street_agent(street);
+    char *connect =
+        aegis_format("CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
+                     "" STREET_AUTHORIZATION "\r\n",
+                     street->origin_port, street->origin_port);
+    street_say(agent, connect);
+    free(connect);
+    STREET_UNTIL(street, street_heard(agent, "\r\n\r\n"));
+    assert_string_equal(agent->received, "HTTP/1.1 200 OK\r\n\r\n");
+    street_rest(street);
+    assert_false(agent->closed);
+    assert_int_equal(street->origin_count, 0);
+    for (size_t i = 1; i <= 2; i++) {
+        street_say(agent, "GET /inside HTTP/1.1\r\nHost: other.example\r\n\r\n");
+        STREET_UNTIL(street, street_count(agent->received, "\r\n\r\npaid") == i);
+    }
+    char *host = aegis_format("127.0.0.1:%d", street->origin_port);
+    assert_string_equal(aegis_json_text(street->last_authorize, "host", ""), host);
+    assert_string_equal(aegis_json_text(street->last_authorize, "token", ""), STREET_TOKEN);
+    free(host);
+    assert_int_equal(payments_sent(street), 2);
+}
+
 static void a_402_may_come_before_the_body_is_whole(void **state)
 {
     struct street *street = *state;
@@ -789,6 +816,7 @@ int main(void)
         TEST(version_1_asks_in_the_body),
         TEST(a_challenge_is_read_to_its_end),
         TEST(a_head_request_is_paid_like_any),
+        TEST(a_tunnel_for_plain_http_ends_here),
         TEST(a_402_may_come_before_the_body_is_whole),
         TEST(a_closed_connection_is_replaced_before_paying),
         TEST(a_payment_never_goes_over_a_connection_that_waited),

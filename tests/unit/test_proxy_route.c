@@ -68,6 +68,10 @@ static const struct row rows[] = {
     {"forward", "OPTIONS", "*", NULL, "bad_target"},
     {"forward", "GET", "ftp://example.com/x", NULL, "bad_target"},
     {"forward", "CONNECT", "example.com:443", NULL, "tunnel_unsupported"},
+    {"forward", "CONNECT", "Example.com:80", "http://example.com/", NULL},
+    {"forward", "CONNECT", "127.0.0.1:4021", "http://127.0.0.1:4021/", NULL},
+    {"forward", "CONNECT", "[::1]:4021", "http://[::1]:4021/", NULL},
+    {"reverse", "CONNECT", "example.com:80", NULL, "tunnel_unsupported"},
     {"reverse", "CONNECT", "example.com:443", NULL, "tunnel_unsupported"},
     {"reverse", "GET", "/weather", "https://api.example/v1", NULL},
     {"reverse", "GET", "/weather?day=1", "https://api.example/v1?day=1", NULL},
@@ -94,7 +98,7 @@ static const struct row rows[] = {
     {"all", "GET", "/x", "http://only.example/base/x", NULL},
 };
 
-static void check_row(const struct aegis_settings *settings, const struct row *row)
+static void check_row(const struct aegis_settings *settings, const char *tunnel, const struct row *row)
 {
     struct aegis_route route;
     struct aegis_http_head head = {.method = {row->method, strlen(row->method)},
@@ -102,7 +106,7 @@ static void check_row(const struct aegis_settings *settings, const struct row *r
     const char *code = NULL, *detail = NULL;
     const struct aegis_settings_listener *listener = aegis_settings_listener_find(settings, row->listener);
     assert_non_null(listener);
-    bool found = aegis_route_find(listener, &head, &route, &code, &detail);
+    bool found = aegis_route_find(listener, tunnel, &head, &route, &code, &detail);
     if (found != (row->url != NULL))
         fail_msg("%s %s: %s", row->method, row->target, found ? "found" : code);
     if (!found) {
@@ -125,7 +129,24 @@ static void routes_lead_where_they_say(void **state)
     (void)state;
     struct aegis_settings *settings = settings_of(config);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-        check_row(settings, &rows[i]);
+        check_row(settings, NULL, &rows[i]);
+    aegis_settings_release(&settings);
+}
+
+static void a_tunnel_leads_to_its_own_origin_only(void **state)
+{
+    (void)state;
+    static const struct row inside[] = {
+        {"forward", "GET", "/x?y", "http://inside.example:81/x?y", NULL},
+        {"forward", "GET", "/https/example.com/x", "http://inside.example:81/https/example.com/x", NULL},
+        {"forward", "GET", "//example.com/x", "http://inside.example:81//example.com/x", NULL},
+        {"forward", "GET", "http://example.com/x", NULL, "misdirected_request"},
+        {"forward", "OPTIONS", "*", NULL, "bad_target"},
+        {"forward", "CONNECT", "example.com:80", NULL, "tunnel_unsupported"},
+    };
+    struct aegis_settings *settings = settings_of(config);
+    for (size_t i = 0; i < sizeof(inside) / sizeof(*inside); i++)
+        check_row(settings, "inside.example:81", &inside[i]);
     aegis_settings_release(&settings);
 }
 
@@ -137,7 +158,7 @@ static void a_long_target_keeps_every_byte(void **state)
         char *path = aegis_format("/http/h.example/%0*d", (int)size, 7);
         char *url = aegis_format("http://h.example/%0*d", (int)size, 7);
         struct row row = {"forward", "GET", path, url, NULL};
-        check_row(settings, &row);
+        check_row(settings, NULL, &row);
         free(path);
         free(url);
     }
@@ -251,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(routes_lead_where_they_say),
+        cmocka_unit_test(a_tunnel_leads_to_its_own_origin_only),
         cmocka_unit_test(a_long_target_keeps_every_byte),
         cmocka_unit_test(bad_settings_name_the_field),
         cmocka_unit_test(what_is_read_at_the_start_cannot_change),
