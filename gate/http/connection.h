@@ -103,10 +103,10 @@ struct aegis_http_text aegis_http_message_text(const struct aegis_http_message *
  *  NO_BODY      none. Content-Length: 0 is written where a receiver may want it: in answers that could have a
  *               body, in requests by POST, PUT and PATCH.
  *  UNTIL_CLOSE  answers only: closing ends the body; freeing before the end resets the connection.
- * An answer to HEAD has the fields and no body; 1xx, 204 and 304 have neither. `close`: this is the last
- * exchange; so it is, whatever is asked for, when the request's body was not read to its end. 1xx heads may
- * precede a server's answer. False: it is over, or the transport takes nothing more (`closed` or, on a
- * client, an early answer follows). */
+ * An answer to HEAD has the fields and no body; 1xx, 204 and 304 have neither, nor has a 2xx to CONNECT,
+ * after which requests go on, inside the tunnel. `close`: this is the last exchange; so it is, whatever is
+ * asked for, when the request's body was not read to its end. 1xx heads may precede a server's answer. False:
+ * it is over, or the transport takes nothing more (`closed` or, on a client, an early answer follows). */
 bool aegis_http_connection_send(struct aegis_http_connection *connection,
                                 const struct aegis_http_message *message, enum aegis_http_framing framing,
                                 uint64_t length, bool close);

@@ -124,6 +124,30 @@ static void framings(void **state)
     }
 }
 
+static void requests_go_on_inside_a_tunnel(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(true);
+    wire_text(wire, "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n");
+    wire_until(wire, wire->ends == 1);
+    wire_answer(wire, 200, AEGIS_HTTP_NO_BODY, NULL, false);
+    wire_settle(wire);
+    wire_got(wire, "HTTP/1.1 200 OK\r\n\r\n");
+    wire_text(wire, GET);
+    wire_until(wire, wire->ends == 2);
+    wire_told(wire, "head CONNECT a:80 | end | head GET / | end");
+    wire_answer(wire, 200, AEGIS_HTTP_LENGTH, "hi", false);
+    wire_settle(wire);
+    wire_got(wire, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    wire_text(wire, "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n");
+    wire_until(wire, wire->ends == 3);
+    wire_answer(wire, 407, AEGIS_HTTP_NO_BODY, NULL, false);
+    wire_until(wire, wire->got_end);
+    wire_got(wire,
+             "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    wire_free(wire);
+}
+
 static void start_answer(struct wire *wire, enum aegis_http_framing framing, uint64_t length)
 {
     struct aegis_http_message *message = aegis_http_response_new(200, aegis_http_reason(200));
@@ -615,6 +639,7 @@ int main(void)
         cmocka_unit_test(an_exchange_and_another),
         cmocka_unit_test(pipelined_requests_wait),
         cmocka_unit_test(framings),
+        cmocka_unit_test(requests_go_on_inside_a_tunnel),
         cmocka_unit_test(an_unfinished_answer_never_looks_whole),
         cmocka_unit_test(a_bad_request_is_answered_once_and_for_all),
         cmocka_unit_test(an_answer_reaches_a_client_that_is_still_sending),
