@@ -5,8 +5,8 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
-/* How long after a failure the ledger is tried again. */
-enum { RETRY_MS = 500 };
+/* How long after a failure the ledger is tried again: soon, then ever less often. */
+enum { RETRY_FIRST_MS = 10, RETRY_LAST_MS = 2000 };
 
 STAILQ_HEAD(jobs, aegis_job);
 
@@ -17,12 +17,15 @@ struct aegis_commit {
     struct event *retry;
     struct jobs jobs;
     bool open;
+    bool busy;
+    int retry_ms;
 };
 
 static void retry_later(struct aegis_commit *commit)
 {
-    struct timeval wait = {0, RETRY_MS * 1000};
+    struct timeval wait = {commit->retry_ms / 1000, commit->retry_ms % 1000 * 1000L};
     evtimer_add(commit->retry, &wait);
+    commit->retry_ms = commit->retry_ms * 2 < RETRY_LAST_MS ? commit->retry_ms * 2 : RETRY_LAST_MS;
 }
 
 static bool write_jobs(struct aegis_commit *commit, struct jobs *jobs, struct aegis_error *error)
@@ -61,14 +64,18 @@ static void commit_turn(evutil_socket_t fd, short what, void *context)
         return;
     int64_t before = aegis_ledger_seq(commit->ledger);
     STAILQ_CONCAT(&jobs, &commit->jobs);
+    commit->busy = true;
     bool durable = write_jobs(commit, &jobs, &error);
     if (!durable) {
         aegis_log(AEGIS_LOG_ERROR, "the ledger could not be written, nothing is signed until it can: %s",
                   error.text);
         commit->open = false;
         retry_later(commit);
+    } else {
+        commit->retry_ms = RETRY_FIRST_MS;
     }
     end_jobs(&jobs, durable);
+    commit->busy = false;
     if (durable && aegis_ledger_seq(commit->ledger) > before)
         commit->hooks.grew(aegis_ledger_seq(commit->ledger), commit->hooks.context);
 }
@@ -101,6 +108,7 @@ struct aegis_commit *aegis_commit_new(struct event_base *base, struct aegis_ledg
     commit->ledger = ledger;
     commit->hooks = *hooks;
     commit->open = true;
+    commit->retry_ms = RETRY_FIRST_MS;
     STAILQ_INIT(&commit->jobs);
     commit->turn = event_new(base, -1, 0, commit_turn, commit);
     commit->retry = evtimer_new(base, commit_retry, commit);
@@ -139,4 +147,9 @@ bool aegis_commit_open(const struct aegis_commit *commit)
 bool aegis_commit_idle(const struct aegis_commit *commit)
 {
     return STAILQ_EMPTY(&commit->jobs);
+}
+
+bool aegis_commit_busy(const struct aegis_commit *commit)
+{
+    return commit->busy;
 }

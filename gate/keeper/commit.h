@@ -48,4 +48,8 @@ void aegis_commit_add(struct aegis_commit *commit, struct aegis_job *job);
 bool aegis_commit_open(const struct aegis_commit *commit);
 bool aegis_commit_idle(const struct aegis_commit *commit);
 
+/* Between BEGIN and the last `done`: the ledger and what is in memory do not agree yet, so nobody may ask
+ * about sums. */
+bool aegis_commit_busy(const struct aegis_commit *commit);
+
 #endif

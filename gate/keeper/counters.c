@@ -30,7 +30,7 @@ struct counter {
     int64_t length; /* rolling: ms */
     char *chain;
     char *token;
-    int64_t start, end; /* of the calendar window that the sum is about */
+    int64_t start, end; /* of the window that the sum is about; end of calendar windows only */
     struct aegis_books_sum sum;
     struct aegis_rolling rolling;
 };
@@ -328,17 +328,11 @@ static void counter_move(struct counter *counter, const struct aegis_share *shar
 {
     if (!takes(counter->chain, counter->token, share->network, share->token))
         return;
-    if (counter->window == ROLLING) {
-        struct aegis_books_sum *bucket =
-            aegis_rolling_at(&counter->rolling, share->at, from == AEGIS_COUNTED_NOT);
-        if (bucket == NULL) /* has left the window */
-            return;
-        sum_move(bucket, share->scaled, from, to);
-    } else {
-        counter_turn(counter, share->at);
-        if (share->at < counter->start)
-            return;
-    }
+    counter_turn(counter, share->at);
+    if (share->at < counter->start) /* has left the window */
+        return;
+    if (counter->window == ROLLING)
+        sum_move(aegis_rolling_at(&counter->rolling, share->at), share->scaled, from, to);
     sum_move(&counter->sum, share->scaled, from, to);
 }
 
@@ -365,15 +359,17 @@ static void fill(int64_t at, aegis_amount scaled, bool settled, void *context)
     struct counter *counter = context;
     enum aegis_counted to = settled ? AEGIS_COUNTED_SETTLED : AEGIS_COUNTED_EXPOSED;
     if (counter->window == ROLLING)
-        sum_move(aegis_rolling_at(&counter->rolling, at, true), scaled, AEGIS_COUNTED_NOT, to);
+        sum_move(aegis_rolling_at(&counter->rolling, at), scaled, AEGIS_COUNTED_NOT, to);
     sum_move(&counter->sum, scaled, AEGIS_COUNTED_NOT, to);
 }
 
 static bool counter_fill(struct counter *counter, struct aegis_books *books,
                          const struct aegis_books_scope *of, int64_t now, struct aegis_error *error)
 {
-    if (counter->window == ROLLING)
-        return aegis_books_since(books, of, now - counter->length + 1, fill, counter, error);
+    if (counter->window == ROLLING) {
+        counter->start = now - counter->length + 1;
+        return aegis_books_since(books, of, counter->start, fill, counter, error);
+    }
     aegis_window_bounds((enum aegis_window)counter->window, now, &counter->start, &counter->end);
     if (counter->window == HOUR)
         return aegis_books_since(books, of, counter->start, fill, counter, error);
@@ -454,7 +450,8 @@ static void counter_forward(struct counter *counter, int64_t now)
     counter_turn(counter, now);
     if (counter->window != ROLLING)
         return;
-    while (aegis_rolling_leave(&counter->rolling, now - counter->length, &left)) {
+    counter->start = now - counter->length + 1;
+    while (aegis_rolling_leave(&counter->rolling, counter->start, &left)) {
         AEGIS_ASSERT(aegis_amount_sub(counter->sum.settled, left.settled, &counter->sum.settled));
         AEGIS_ASSERT(aegis_amount_sub(counter->sum.exposed, left.exposed, &counter->sum.exposed));
         counter->sum.payments -= left.payments;
@@ -483,8 +480,7 @@ static void counter_answer(const struct scope *scope, struct counter *counter, u
 {
     counter_forward(counter, now);
     *out = counter->sum;
-    int64_t from = counter->window == ROLLING ? now - counter->length + 1 : counter->start;
-    int64_t first = add_tentative(scope, counter, number, from, out);
+    int64_t first = add_tentative(scope, counter, number, counter->start, out);
     if (counter->window == ROLLING) {
         int64_t oldest = aegis_rolling_oldest(&counter->rolling);
         if (oldest < first)

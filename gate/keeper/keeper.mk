@@ -25,7 +25,18 @@ EXTRA_DIST += gate/keeper/README.md
 
 keeper_test_libraries = libaegis_keeper.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a libaegis_ipc.a \
 	libaegis_base.a $(AEGIS_LIBS) -lcmocka
-check_PROGRAMS += tests/unit/test_keeper_buy
-TESTS += tests/unit/test_keeper_buy
+keeper_tests = tests/unit/test_keeper_buy tests/unit/test_keeper_commands tests/unit/test_keeper_counters \
+	tests/unit/test_keeper_failure tests/unit/test_keeper_repeat
+check_PROGRAMS += $(keeper_tests)
+TESTS += $(keeper_tests)
 tests_unit_test_keeper_buy_SOURCES = tests/unit/test_keeper_buy.c tests/unit/keeper_fixture.h
 tests_unit_test_keeper_buy_LDADD = $(keeper_test_libraries)
+tests_unit_test_keeper_commands_SOURCES = tests/unit/test_keeper_commands.c tests/unit/keeper_fixture.h
+tests_unit_test_keeper_commands_LDADD = $(keeper_test_libraries)
+tests_unit_test_keeper_counters_SOURCES = tests/unit/test_keeper_counters.c tests/unit/ledger_maker.h
+tests_unit_test_keeper_counters_LDADD = $(keeper_test_libraries)
+tests_unit_test_keeper_failure_SOURCES = tests/unit/test_keeper_failure.c tests/unit/keeper_fixture.h \
+	tests/unit/failing_vfs.h
+tests_unit_test_keeper_failure_LDADD = $(keeper_test_libraries)
+tests_unit_test_keeper_repeat_SOURCES = tests/unit/test_keeper_repeat.c tests/unit/keeper_fixture.h
+tests_unit_test_keeper_repeat_LDADD = $(keeper_test_libraries)

@@ -72,6 +72,7 @@ static void wanted_add(const struct aegis_question *question, const json_t *quer
 static bool add_facts(struct aegis_question *question, const json_t *queries, struct aegis_error *error)
 {
     struct aegis_keeper *keeper = question->keeper;
+    AEGIS_ASSERT(!aegis_commit_busy(keeper->commit));
     struct aegis_facts facts = {
         .counters = keeper->counters,
         .books = aegis_ledger_books(keeper->ledger),

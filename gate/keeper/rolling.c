@@ -52,13 +52,11 @@ static size_t position(const struct aegis_rolling *rolling, int64_t at)
     return low;
 }
 
-struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at, bool make)
+struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at)
 {
     size_t index = position(rolling, at);
     if (index < rolling->count && bucket(rolling, index)->at == at)
         return &bucket(rolling, index)->sum;
-    if (!make)
-        return NULL;
     make_room(rolling);
     rolling->count++;
     for (size_t i = rolling->count - 1; i > index; i--)
@@ -69,9 +67,9 @@ struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t 
     return &fresh->sum;
 }
 
-bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t until, struct aegis_books_sum *out)
+bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t start, struct aegis_books_sum *out)
 {
-    if (rolling->count == 0 || bucket(rolling, 0)->at > until)
+    if (rolling->count == 0 || bucket(rolling, 0)->at >= start)
         return false;
     *out = bucket(rolling, 0)->sum;
     rolling->first = (rolling->first + 1) % rolling->room;

@@ -20,12 +20,11 @@ struct aegis_rolling {
 
 void aegis_rolling_clear(struct aegis_rolling *rolling);
 
-/* The sum of what happened at `at`; with `make` added when there is none, else NULL then. Borrowed until the
- * next call. */
-struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at, bool make);
+/* The sum of what happened at `at`, made when there is none. Borrowed until the next call. */
+struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t at);
 
-/* Takes out the oldest sum if its time is not after `until`. False when there is none. */
-bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t until, struct aegis_books_sum *out);
+/* Takes out the oldest sum if it is from before `start`. False when there is none. */
+bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t start, struct aegis_books_sum *out);
 
 /* The time of the oldest sum that holds a payment; INT64_MAX when none does. */
 int64_t aegis_rolling_oldest(struct aegis_rolling *rolling);

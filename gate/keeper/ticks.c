@@ -106,6 +106,8 @@ static bool write_states(struct tick *tick, struct aegis_ledger *ledger, struct 
             continue;
         json_t *body = json_copy(effect);
         json_object_del(body, "effect");
+        if (json_is_null(json_object_get(body, "value"))) /* no value: the key goes */
+            json_object_del(body, "value");
         bool ok = aegis_ledger_append(ledger, AEGIS_ENTRY_STATE, tick->keeper->clock.now, tick->agent, NULL,
                                       body, error);
         json_decref(body);

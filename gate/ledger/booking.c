@@ -85,7 +85,8 @@ static bool rollup_write(struct aegis_books *store, const struct rollup *row, st
         store, error,
         "INSERT INTO rollup(agent, day, host, payee, network, asset, token, settled, exposed, payments,"
         " settlements) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-        " ON CONFLICT(agent, day, host, payee, network, asset) DO UPDATE SET settled = excluded.settled,"
+        " ON CONFLICT(agent, day, host, payee, network, asset, token) DO UPDATE SET settled = "
+        "excluded.settled,"
         " exposed = excluded.exposed, payments = excluded.payments, settlements = excluded.settlements",
         "titttttaaii", row->agent, row->day, row->host, row->payee, row->network, row->asset, row->token,
         row->settled, row->exposed, row->payments, row->settlements);
@@ -93,11 +94,12 @@ static bool rollup_write(struct aegis_books *store, const struct rollup *row, st
 
 static bool rollup_read(struct aegis_books *store, struct rollup *row, struct aegis_error *error)
 {
-    sqlite3_stmt *statement = aegis_store_bind(
-        store, error,
-        "SELECT settled, exposed, payments, settlements FROM rollup"
-        " WHERE agent = ?1 AND day = ?2 AND host = ?3 AND payee = ?4 AND network = ?5 AND asset = ?6",
-        "titttt", row->agent, row->day, row->host, row->payee, row->network, row->asset);
+    sqlite3_stmt *statement = aegis_store_bind(store, error,
+                                               "SELECT settled, exposed, payments, settlements FROM rollup"
+                                               " WHERE agent = ?1 AND day = ?2 AND host = ?3 AND payee = ?4 "
+                                               "AND network = ?5 AND asset = ?6 AND token = ?7",
+                                               "tittttt", row->agent, row->day, row->host, row->payee,
+                                               row->network, row->asset, row->token);
     if (statement == NULL)
         return false;
     int code = aegis_store_step(store, statement, error);
@@ -148,7 +150,8 @@ static bool rollup_is(const struct rollup *row, const struct share *share)
 {
     return row->day == share->at / DAY_MS && strcmp(row->agent, share->agent) == 0 &&
            strcmp(row->host, share->host) == 0 && strcmp(row->payee, share->payee) == 0 &&
-           strcmp(row->network, share->network) == 0 && strcmp(row->asset, share->asset) == 0;
+           strcmp(row->network, share->network) == 0 && strcmp(row->asset, share->asset) == 0 &&
+           strcmp(row->token, share->token) == 0;
 }
 
 static struct rollup *rollup_find(struct aegis_booking *booking, const struct share *share,

@@ -14,6 +14,6 @@ libaegis_ledger_a_SOURCES = \
 EXTRA_DIST += gate/ledger/README.md
 
 check_PROGRAMS += tests/unit/test_ledger
-tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c
+tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c tests/unit/ledger_maker.h tests/unit/failing_vfs.h
 tests_unit_test_ledger_LDADD = libaegis_ledger.a libaegis_base.a $(AEGIS_LIBS) -lcmocka
 TESTS += tests/unit/test_ledger

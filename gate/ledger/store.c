@@ -42,7 +42,7 @@ static const char books_schema[] =
     " agent TEXT NOT NULL, day INTEGER NOT NULL, host TEXT NOT NULL, payee TEXT NOT NULL,"
     " network TEXT NOT NULL, asset TEXT NOT NULL, token TEXT NOT NULL, settled TEXT NOT NULL,"
     " exposed TEXT NOT NULL, payments INTEGER NOT NULL, settlements INTEGER NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX rollup_key ON rollup(agent, day, host, payee, network, asset);"
+    "CREATE UNIQUE INDEX rollup_key ON rollup(agent, day, host, payee, network, asset, token);"
     "CREATE INDEX rollup_agent_host ON rollup(agent, host, day);"
     "CREATE INDEX rollup_agent_payee ON rollup(agent, payee, day);"
     "CREATE INDEX rollup_host ON rollup(host, day);"

@@ -15,7 +15,7 @@ static const struct {
 } derived[] = {
     {"head", "SELECT * FROM head ORDER BY one"},
     {"payment", "SELECT * FROM payment ORDER BY seq"},
-    {"rollup", "SELECT * FROM rollup ORDER BY agent, day, host, payee, network, asset"},
+    {"rollup", "SELECT * FROM rollup ORDER BY agent, day, host, payee, network, asset, token"},
     {"price", "SELECT * FROM price ORDER BY agent, url, method"},
     {"idempotency", "SELECT * FROM idempotency ORDER BY agent, key"},
     {"agent", "SELECT * FROM agent ORDER BY id"},

@@ -1,5 +1,5 @@
-/* A keeper in the test's own process, with a worker and a judge at the other ends of its sockets, and a clock that the test
- * turns. */
+/* A keeper in the test's own process, with a worker and a judge at the other ends of its sockets, and a clock
+ * that the test turns. */
 #ifndef AEGIS_TESTS_KEEPER_FIXTURE_H
 #define AEGIS_TESTS_KEEPER_FIXTURE_H
 
@@ -29,9 +29,9 @@
 #include "gate/vault/wallet.h"
 #include "gate/x402/challenge.h"
 
-#define USDC "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
-#define SHOP "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
-#define OTHER "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+#define USDC    "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+#define SHOP    "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+#define OTHER   "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
 #define NETWORK "eip155:84532"
 
 enum { WORKERS = 3 };
@@ -57,15 +57,16 @@ struct fixture {
     struct end judge;
     struct end witness;
     struct end command;
+    struct end courier;
     /* What the judge of the test does. */
     bool judge_silent;
     bool judge_hold_back; /* collects questions; see judge_answer_all */
     json_t *held_questions;
-    const char *fixed;         /* a verdict for everything; NULL: by the cap */
-    const char *deny_payee;    /* denied with payee_blocked; NULL: nobody */
-    aegis_amount cap;          /* scaled, agent and day */
-    bool wants_fact;           /* ask for the fact when it is not there */
-    json_t *effects;           /* sent with every verdict; NULL: none */
+    const char *fixed;      /* a verdict for everything; NULL: by the cap */
+    const char *deny_payee; /* denied with payee_blocked; NULL: nobody */
+    aegis_amount cap;       /* scaled, agent and day */
+    bool wants_fact;        /* ask for the fact when it is not there */
+    json_t *effects;        /* sent with every verdict; NULL: none */
     int64_t last_id;
 };
 
@@ -96,13 +97,13 @@ static inline void fixture_settle(struct fixture *fixture)
 
 /* The judge */
 
-static inline void judge_send(struct fixture *fixture, int64_t id, const char *verdict, const char *code, const json_t *policies,
-                              bool used)
+static inline void judge_send(struct fixture *fixture, int64_t id, const char *verdict, const char *code,
+                              const json_t *policies, bool used)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < json_array_size(policies); i++) {
-        json_t *row = json_pack("{s:O,s:i,s:s,s:s,s:[]}", "policy", json_array_get(policies, i), "version", 1, "hash",
-                                "00ff", "verdict", verdict, "facts");
+        json_t *row = json_pack("{s:O,s:i,s:s,s:s,s:[]}", "policy", json_array_get(policies, i), "version", 1,
+                                "hash", "00ff", "verdict", verdict, "facts");
         if (used)
             json_array_append_new(json_object_get(row, "facts"), json_string("spent/agent/day/*/*"));
         if (code != NULL) {
@@ -116,8 +117,8 @@ static inline void judge_send(struct fixture *fixture, int64_t id, const char *v
     }
     json_t *effects = fixture->effects == NULL ? json_array() : json_deep_copy(fixture->effects);
     aegis_channel_send(fixture->judge.channel, &aegis_message_verdict,
-                       json_pack("{s:I,s:s,s:o,s:o}", "id", (json_int_t)id, "verdict", verdict, "verdicts", rows,
-                                 "effects", effects));
+                       json_pack("{s:I,s:s,s:o,s:o}", "id", (json_int_t)id, "verdict", verdict, "verdicts",
+                                 rows, "effects", effects));
 }
 
 static inline void judge_by_cap(struct fixture *fixture, const json_t *message)
@@ -147,7 +148,8 @@ static inline void judge_answer(struct fixture *fixture, const json_t *message)
     if (fixture->deny_payee != NULL && strcmp(payee, fixture->deny_payee) == 0)
         judge_send(fixture, id, "deny", "payee_blocked", policies, false);
     else if (fixture->fixed != NULL)
-        judge_send(fixture, id, fixture->fixed, strcmp(fixture->fixed, "allow") == 0 ? NULL : "some_code", policies, false);
+        judge_send(fixture, id, fixture->fixed, strcmp(fixture->fixed, "allow") == 0 ? NULL : "some_code",
+                   policies, false);
     else
         judge_by_cap(fixture, message);
 }
@@ -164,7 +166,8 @@ static inline void judge_answer_all(struct fixture *fixture)
 
 /* Ends */
 
-static inline void end_take(struct aegis_channel *channel, const json_t *message, int fd, void *context, const char *type)
+static inline void end_take(struct aegis_channel *channel, const json_t *message, int fd, void *context,
+                            const char *type)
 {
     struct end *end = context;
     (void)channel;
@@ -176,7 +179,8 @@ static inline void end_take(struct aegis_channel *channel, const json_t *message
 }
 
 #define END_HANDLER(type)                                                                                    \
-    static inline void end_##type(struct aegis_channel *channel, const json_t *message, int fd, void *context) \
+    static inline void end_##type(struct aegis_channel *channel, const json_t *message, int fd,              \
+                                  void *context)                                                             \
     {                                                                                                        \
         end_take(channel, message, fd, context, #type);                                                      \
     }
@@ -188,6 +192,7 @@ END_HANDLER(observe)
 END_HANDLER(watch)
 END_HANDLER(unwatch)
 END_HANDLER(answer)
+END_HANDLER(grew)
 
 static inline void end_judge(struct aegis_channel *channel, const json_t *message, int fd, void *context)
 {
@@ -213,6 +218,8 @@ static const struct aegis_channel_rule end_witness_rules[] = {
     {&aegis_message_watch, 0, end_watch}, {&aegis_message_unwatch, 0, end_unwatch}, {0}};
 static const struct aegis_channel_rule end_command_rules[] = {{&aegis_message_answer, 0, end_answer}, {0}};
 
+static const struct aegis_channel_rule end_courier_rules[] = {{&aegis_message_grew, 0, end_grew}, {0}};
+
 static inline void end_closed(struct aegis_channel *channel, const char *reason, void *context)
 {
     struct end *end = context;
@@ -233,7 +240,11 @@ static inline void end_open(struct fixture *fixture, struct end *end, const char
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     struct aegis_channel_options options = {
-        .peer = "keeper", .rules = rules, .receive_limit = 16 << 20, .backlog_limit = 64 << 20, .closed = end_closed,
+        .peer = "keeper",
+        .rules = rules,
+        .receive_limit = 16 << 20,
+        .backlog_limit = 64 << 20,
+        .closed = end_closed,
         .context = end,
     };
     end_close(end);
@@ -265,7 +276,8 @@ static inline size_t end_count(const struct end *end, const char *type)
 {
     size_t i, count = 0;
     json_t *message;
-    json_array_foreach(end->inbox, i, message) count += strcmp(aegis_json_text(message, "type", ""), type) == 0;
+    json_array_foreach(end->inbox, i, message) count +=
+        strcmp(aegis_json_text(message, "type", ""), type) == 0;
     return count;
 }
 
@@ -274,11 +286,11 @@ static inline size_t end_count(const struct end *end, const char *type)
 static inline void fixture_open_judge(struct fixture *fixture)
 {
     end_open(fixture, &fixture->judge, "judge", 0, end_judge_rules);
-    aegis_channel_send(
-        fixture->judge.channel, &aegis_message_loaded,
-        json_pack("{s:[{s:s,s:i,s:s,s:{s:s},s:[s,s,s]},{s:s,s:i,s:s,s:{s:s},s:[s]}]}", "policies", "id", "budget",
-                  "version", 1, "hash", "00ff", "document", "id", "budget", "checks", "payment", "observe", "tick", "id",
-                  "guard", "version", 1, "hash", "00ff", "document", "id", "guard", "checks", "request"));
+    aegis_channel_send(fixture->judge.channel, &aegis_message_loaded,
+                       json_pack("{s:[{s:s,s:i,s:s,s:{s:s},s:[s,s,s]},{s:s,s:i,s:s,s:{s:s},s:[s]}]}",
+                                 "policies", "id", "budget", "version", 1, "hash", "00ff", "document", "id",
+                                 "budget", "checks", "payment", "observe", "tick", "id", "guard", "version",
+                                 1, "hash", "00ff", "document", "id", "guard", "checks", "request"));
     fixture_settle(fixture);
 }
 
@@ -309,30 +321,47 @@ static inline void fixture_kill(struct fixture *fixture)
     end_close(&fixture->judge);
     end_close(&fixture->witness);
     end_close(&fixture->command);
+    end_close(&fixture->courier);
 }
 
-/* A wallet (it is made once a process: scrypt takes its time) and a key with the policies budget and guard. */
-static inline void fixture_vault(struct fixture *fixture)
+/* What every fixture begins with: a wallet and a key with the policies budget and guard. It is made once a
+ * program, for scrypt takes its time, and copied. */
+struct fixture_vault {
+    char folder[64];
+    char token[80];
+    char agent[40];
+    struct aegis_address address;
+};
+
+static inline void fixture_vault_make(struct fixture_vault *made)
 {
     struct aegis_error error = {0};
-    struct aegis_vault *vault = aegis_vault_new(fixture->folder, 0);
+    strcpy(made->folder, "/tmp/aegis-vault-XXXXXX");
+    assert_non_null(mkdtemp(made->folder));
+    struct aegis_vault *vault = aegis_vault_new(made->folder, 0);
     struct aegis_secret *passphrase = aegis_secret_copy("correct horse", 13);
     struct aegis_secret *key = aegis_secret_new(32);
     memset(aegis_secret_bytes(key), 0x42, 32);
-    struct aegis_wallet *wallet = aegis_wallet_import_key(vault, "treasury", key, passphrase, 1763600000000, &error);
+    struct aegis_wallet *wallet =
+        aegis_wallet_import_key(vault, "treasury", key, passphrase, 1763600000000, &error);
     if (wallet == NULL)
         fail_msg("%s", error.text);
-    assert_true(aegis_wallet_address(wallet, &fixture->address, &error));
+    assert_true(aegis_wallet_address(wallet, &made->address, &error));
     const struct aegis_wallet *wallets[] = {wallet};
     const char *policies[] = {"budget", "guard"};
     struct aegis_apikey_request request = {
-        .name = "shopper", .wallets = wallets, .wallet_count = 1, .policy_ids = policies, .policy_count = 2,
-        .expires_at = AEGIS_APIKEY_NEVER, .now = 1763600000000,
+        .name = "shopper",
+        .wallets = wallets,
+        .wallet_count = 1,
+        .policy_ids = policies,
+        .policy_count = 2,
+        .expires_at = 1763900000000,
+        .now = 1763600000000,
     };
-    struct aegis_secret *token = aegis_apikey_create(vault, &request, passphrase, fixture->agent, &error);
+    struct aegis_secret *token = aegis_apikey_create(vault, &request, passphrase, made->agent, &error);
     if (token == NULL)
         fail_msg("%s", error.text);
-    aegis_text_copy(fixture->token, sizeof fixture->token, aegis_secret_text(token));
+    aegis_text_copy(made->token, sizeof made->token, aegis_secret_text(token));
     aegis_secret_free(&token);
     aegis_secret_free(&key);
     aegis_secret_free(&passphrase);
@@ -340,11 +369,52 @@ static inline void fixture_vault(struct fixture *fixture)
     aegis_vault_free(&vault);
 }
 
+static inline void fixture_shell(const char *format, const char *a, const char *b)
+{
+    char command[600];
+    snprintf(command, sizeof command, format, a, b);
+    assert_int_equal(system(command), 0);
+}
+
+extern struct fixture_vault fixture_template;
+
+/* Once in each test program. */
+#define FIXTURE_STATE                                                                                        \
+    int64_t fixture_wall, fixture_boot;                                                                      \
+    struct fixture_vault fixture_template;
+
+#define FIXTURE_CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+/* For cmocka_run_group_tests. */
+static inline int fixture_group_setup(void **state)
+{
+    (void)state;
+    if (sodium_init() < 0)
+        return -1;
+    aegis_log_open("test", getenv("AEGIS_TEST_LOG") != NULL ? AEGIS_LOG_DEBUG : AEGIS_LOG_ERROR, false);
+    fixture_vault_make(&fixture_template);
+    return 0;
+}
+
+static inline int fixture_group_teardown(void **state)
+{
+    (void)state;
+    fixture_shell("rm -rf '%s' %s", fixture_template.folder, "");
+    return 0;
+}
+
+static inline void fixture_vault_copy(struct fixture *fixture)
+{
+    fixture_shell("cp -a '%s/.' '%s/'", fixture_template.folder, fixture->folder);
+    aegis_text_copy(fixture->token, sizeof fixture->token, fixture_template.token);
+    aegis_text_copy(fixture->agent, sizeof fixture->agent, fixture_template.agent);
+    fixture->address = fixture_template.address;
+}
+
 static inline struct fixture *fixture_new(void)
 {
     static const char pattern[] = "/tmp/aegis-keeper-XXXXXX";
     struct fixture *fixture = aegis_alloc(sizeof *fixture);
-    assert_true(sodium_init() >= 0);
     fixture_wall = 1763650000000; /* 2025-11-20T14:46:40Z */
     fixture_boot = 5000000;
     fixture->base = event_base_new();
@@ -353,12 +423,12 @@ static inline struct fixture *fixture_new(void)
     fixture->ledger = aegis_format("%s/ledger.db", fixture->folder);
     fixture->held_questions = json_array();
     fixture->cap = (aegis_amount)10 * 1000000000000000000u;
-    fixture_vault(fixture);
+    fixture_vault_copy(fixture);
     fixture->config = json_pack(
-        "{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:[],s:[],s:[s],s:[{s:s}],s:i}", "ledger", fixture->ledger, "vault",
-        fixture->folder, "operator", "tests", "lifetime_seconds", 60, "key_cache_ms", 60000, "identity_cache_ms", 5000,
-        "judge_timeout_ms", 200, "tick_ms", 3600000, "clock_step_ms", 60000, "policies", "assets", "watched", NETWORK,
-        "listeners", "name", "agents", "scrypt_max_memory", 0);
+        "{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:[],s:[],s:[s],s:[{s:s}],s:i}", "ledger", fixture->ledger,
+        "vault", fixture->folder, "operator", "tests", "lifetime_seconds", 60, "key_cache_ms", 60000,
+        "identity_cache_ms", 5000, "judge_timeout_ms", 200, "tick_ms", 3600000, "clock_step_ms", 60000,
+        "policies", "assets", "watched", NETWORK, "listeners", "name", "agents", "scrypt_max_memory", 0);
     assert_non_null(fixture->config);
     assert_true(fixture_start(fixture));
     return fixture;
@@ -384,6 +454,7 @@ static inline void fixture_free(struct fixture *fixture)
     json_decref(fixture->judge.inbox);
     json_decref(fixture->witness.inbox);
     json_decref(fixture->command.inbox);
+    json_decref(fixture->courier.inbox);
     json_decref(fixture->held_questions);
     json_decref(fixture->effects);
     json_decref(fixture->config);
@@ -396,12 +467,25 @@ static inline void fixture_free(struct fixture *fixture)
     free(fixture);
 }
 
+static inline int fixture_setup(void **state)
+{
+    *state = fixture_new();
+    return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
 /* Requests */
 
 static inline json_t *fixture_candidate(int64_t index, const char *amount, const char *payee)
 {
-    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:i}", "index", (json_int_t)index, "network", NETWORK, "scheme", "exact",
-                     "asset", USDC, "amount", amount, "pay_to", payee, "max_timeout_seconds", 300);
+    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:i}", "index", (json_int_t)index, "network", NETWORK,
+                     "scheme", "exact", "asset", USDC, "amount", amount, "pay_to", payee,
+                     "max_timeout_seconds", 300);
 }
 
 struct request {
@@ -413,7 +497,8 @@ struct request {
     json_t *candidates; /* stolen; NULL: one, of the above */
 };
 
-static inline int64_t fixture_authorize(struct fixture *fixture, unsigned worker, const struct request *request)
+static inline int64_t fixture_authorize(struct fixture *fixture, unsigned worker,
+                                        const struct request *request)
 {
     char hash[AEGIS_HASH_HEX], url[200];
     int64_t id = ++fixture->last_id;
@@ -421,12 +506,13 @@ static inline int64_t fixture_authorize(struct fixture *fixture, unsigned worker
     json_t *candidates = request->candidates;
     if (candidates == NULL) {
         candidates = json_array();
-        json_array_append_new(candidates, fixture_candidate(0, request->amount == NULL ? "1000000" : request->amount,
-                                                            request->payee == NULL ? SHOP : request->payee));
+        json_array_append_new(candidates,
+                              fixture_candidate(0, request->amount == NULL ? "1000000" : request->amount,
+                                                request->payee == NULL ? SHOP : request->payee));
     }
-    json_t *body = json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:o}", "id", (json_int_t)id, "listener", "agents", "token",
-                             request->token == NULL ? fixture->token : request->token, "method", "GET", "url", url,
-                             "host", "shop.example", "request_hash",
+    json_t *body = json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:o}", "id", (json_int_t)id, "listener",
+                             "agents", "token", request->token == NULL ? fixture->token : request->token,
+                             "method", "GET", "url", url, "host", "shop.example", "request_hash",
                              aegis_sha256_hex(request->path, strlen(request->path), hash), "x402_version", 2,
                              "candidates", candidates);
     assert_non_null(body);
@@ -436,13 +522,17 @@ static inline int64_t fixture_authorize(struct fixture *fixture, unsigned worker
     return id;
 }
 
-static inline void fixture_outcome(struct fixture *fixture, unsigned worker, const char *payment, const char *state)
+static inline void fixture_outcome(struct fixture *fixture, unsigned worker, const char *payment,
+                                   const char *state)
 {
     json_t *body = json_pack("{s:s,s:s,s:i}", "payment", payment, "state", state, "status",
-                             strcmp(state, "refused") == 0 ? 402 : strcmp(state, "unknown") == 0 ? 0 : 200);
+                             strcmp(state, "refused") == 0   ? 402
+                             : strcmp(state, "unknown") == 0 ? 0
+                                                             : 200);
     if (strcmp(state, "settled") == 0)
-        json_object_set_new(body, "transaction",
-                            json_string("0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
+        json_object_set_new(
+            body, "transaction",
+            json_string("0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
     assert_true(aegis_channel_send(fixture->workers[worker].channel, &aegis_message_outcome, body));
     fixture_settle(fixture);
 }
@@ -493,7 +583,8 @@ static inline struct aegis_books_sum fixture_spent(struct fixture *fixture)
     int64_t resets_at;
     struct aegis_reader *reader = aegis_reader_open(fixture->ledger, &error);
     assert_non_null(reader);
-    assert_true(aegis_books_spent(aegis_reader_books(reader), &scope, "day", fixture_wall, &sum, &resets_at, &error));
+    assert_true(
+        aegis_books_spent(aegis_reader_books(reader), &scope, "day", fixture_wall, &sum, &resets_at, &error));
     aegis_reader_close(&reader);
     return sum;
 }

@@ -57,9 +57,9 @@ static inline json_t *maker_reservation(const struct made *made, unsigned long n
         "{s:I,s:{s:s,s:s,s:s,s:s,s:s,s:s},s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i}", "at",
         (json_int_t)made->at, "authorization", "from", "0x00000000000000000000000000000000000000F1", "to",
         made->payee, "value", amount, "validAfter", "0", "validBefore", before, "nonce", nonce, "network",
-        made->network, "asset", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "token", made->token, "decimals",
-        (int)made->decimals, "amount", amount, "scaled", scaled, "pay_to", made->payee, "host", made->host,
-        "method", "GET", "url", made->url, "request_hash", nonce + 2, "x402_version", 2);
+        made->network, "asset", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "token", made->token,
+        "decimals", (int)made->decimals, "amount", amount, "scaled", scaled, "pay_to", made->payee, "host",
+        made->host, "method", "GET", "url", made->url, "request_hash", nonce + 2, "x402_version", 2);
     AEGIS_ASSERT(body != NULL);
     if (made->key != NULL)
         json_object_set_new(body, "idempotency_key", json_string(made->key));
@@ -68,14 +68,17 @@ static inline json_t *maker_reservation(const struct made *made, unsigned long n
 
 static inline json_t *maker_decision(const struct made *made)
 {
-    json_t *body = json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s,s:s},s:[{s:s,s:s,s:s,s:[s,s,s]}],s:{s:{s:s,s:s,s:i,s:I},s:{s:s,s:s,s:i,s:I}},s:[],s:I,s:i}",
-                     "verdict", "allow", "outcome", "allowed", "subject", "agent", made->agent, "host", made->host,
-                     "url", made->url, "network", made->network, "pay_to", made->payee, "verdicts", "policy",
-                     "aegis-budget", "verdict", "allow", "hash", "00112233445566778899aabbccddeeff", "facts",
-                     "spent/agent/day/*/*", "spent/agent/month/*/*", "spent/gate/day/*/*", "facts", "spent/agent/day/*/*", "settled", "1000000000000000000", "exposed",
-                     "1000000000000000", "payments", 12, "resets_at", (json_int_t)1763683200000, "spent/agent/month/*/*", "settled", "1000000000000000000", "exposed",
-                     "1000000000000000", "payments", 12, "resets_at", (json_int_t)1763683200000, "effects", "now", (json_int_t)made->at,
-                     "candidate", 0);
+    json_t *body =
+        json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s,s:s},s:[{s:s,s:s,s:s,s:[s,s,s]}],s:{s:{s:s,s:s,s:i,s:I},s:{s:"
+                  "s,s:s,s:i,s:I}},s:[],s:I,s:i}",
+                  "verdict", "allow", "outcome", "allowed", "subject", "agent", made->agent, "host",
+                  made->host, "url", made->url, "network", made->network, "pay_to", made->payee, "verdicts",
+                  "policy", "aegis-budget", "verdict", "allow", "hash", "00112233445566778899aabbccddeeff",
+                  "facts", "spent/agent/day/*/*", "spent/agent/month/*/*", "spent/gate/day/*/*", "facts",
+                  "spent/agent/day/*/*", "settled", "1000000000000000000", "exposed", "1000000000000000",
+                  "payments", 12, "resets_at", (json_int_t)1763683200000, "spent/agent/month/*/*", "settled",
+                  "1000000000000000000", "exposed", "1000000000000000", "payments", 12, "resets_at",
+                  (json_int_t)1763683200000, "effects", "now", (json_int_t)made->at, "candidate", 0);
     AEGIS_ASSERT(body != NULL);
     return body;
 }
@@ -91,8 +94,8 @@ static inline bool maker_append(struct aegis_ledger *ledger, enum aegis_entry_ki
 
 static inline json_t *maker_signed(void)
 {
-    return json_pack("{s:s,s:s}", "digest", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-                     "signature",
+    return json_pack("{s:s,s:s}", "digest",
+                     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "signature",
                      "0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
                      "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff1b");
 }
@@ -107,7 +110,8 @@ static inline bool maker_buy(struct aegis_ledger *ledger, const struct made *mad
            maker_append(ledger, AEGIS_ENTRY_SIGNED, made->at, made->agent, id, maker_signed());
 }
 
-static inline bool maker_settle(struct aegis_ledger *ledger, const struct made *made, const char *id, int64_t at)
+static inline bool maker_settle(struct aegis_ledger *ledger, const struct made *made, const char *id,
+                                int64_t at)
 {
     return maker_append(ledger, AEGIS_ENTRY_SETTLED, at, made->agent, id,
                         json_pack("{s:s,s:s,s:i}", "by", "seller", "transaction", "0xabc", "status", 200));
