@@ -95,6 +95,8 @@ static void leave_nonsense(const char *how, struct aegis_decision *decision)
         memcpy(decision->code, "\xc0\xaf\xff", 4);
     else if (strcmp(how, "negative") == 0)
         decision->resets_at = -1;
+    else if (strcmp(how, "far_future") == 0)
+        decision->resets_at = INT64_MAX;
     else if (strcmp(how, "silent") == 0)
         decision->verdict = AEGIS_ERROR;
 }
@@ -173,7 +175,7 @@ const struct aegis_policy MISBEHAVE_SYMBOL = {
     .summary = "Does what a plugin must not do.",
     .configuration =
         "how  text  crash, hang, exit, allocate, break_out, nonsense, unterminated, not_utf8, negative, "
-        "silent, "
+        "far_future, silent, "
         "ask_forever,\n"
         "  flood, bad_scope, bad_key, huge_state, revoke, open_crash, open_fails_silently; request_...: in "
         "check_request",

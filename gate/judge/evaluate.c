@@ -15,6 +15,8 @@
 /* As many as one message may carry. */
 enum { EFFECTS = 256, QUERIES = 256 };
 
+#define TIME_MAX INT64_C(253402300799999) /* the end of the year 9999: later times have no RFC 3339 */
+
 enum operation { PAYMENT, CUSTOMER, TICK };
 
 /* One question while it is being evaluated. */
@@ -64,7 +66,7 @@ static bool decision_good(struct aegis_decision *decision)
            text_good(decision->reason, sizeof(decision->reason)) &&
            text_good(decision->limit, sizeof(decision->limit)) &&
            text_good(decision->remaining, sizeof(decision->remaining)) && decision->resets_at >= 0 &&
-           decision->cache_ms >= 0;
+           decision->resets_at <= TIME_MAX && decision->cache_ms >= 0;
 }
 
 static void decision_check(struct aegis_decision *decision, const struct aegis_services *services)

@@ -21,9 +21,9 @@ static void misbehaving(struct judging *judging, const char *how)
 
 static void test_what_can_be_caught(void **state)
 {
-    static const char *const ways[] = {"nonsense", "unterminated", "not_utf8",  "negative",
-                                       "silent",   "ask_forever",  "flood",     "bad_scope",
-                                       "bad_key",  "revoke",       "huge_state"};
+    static const char *const ways[] = {"nonsense",    "unterminated", "not_utf8", "negative",
+                                       "far_future",  "silent",       "flood",    "bad_scope",
+                                       "ask_forever", "bad_key",      "revoke",   "huge_state"};
     (void)state;
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         struct judging judging;
