@@ -369,11 +369,11 @@ static inline void fixture_vault_make(struct fixture_vault *made)
     aegis_vault_free(&vault);
 }
 
-static inline void fixture_shell(const char *format, const char *a, const char *b)
+/* Runs `command` and frees it. */
+static inline void fixture_shell(char *command)
 {
-    char command[600];
-    snprintf(command, sizeof command, format, a, b);
     assert_int_equal(system(command), 0);
+    free(command);
 }
 
 extern struct fixture_vault fixture_template;
@@ -399,13 +399,13 @@ static inline int fixture_group_setup(void **state)
 static inline int fixture_group_teardown(void **state)
 {
     (void)state;
-    fixture_shell("rm -rf '%s' %s", fixture_template.folder, "");
+    fixture_shell(aegis_format("rm -rf '%s'", fixture_template.folder));
     return 0;
 }
 
 static inline void fixture_vault_copy(struct fixture *fixture)
 {
-    fixture_shell("cp -a '%s/.' '%s/'", fixture_template.folder, fixture->folder);
+    fixture_shell(aegis_format("cp -a '%s/.' '%s/'", fixture_template.folder, fixture->folder));
     aegis_text_copy(fixture->token, sizeof fixture->token, fixture_template.token);
     aegis_text_copy(fixture->agent, sizeof fixture->agent, fixture_template.agent);
     fixture->address = fixture_template.address;

@@ -145,14 +145,14 @@ static void deleted_keys_are_dead_at_once(void **state)
 {
     struct fixture *fixture = *state;
     json_decref(fixture_buy(fixture, 0, &(struct request){.path = "/a"}));
-    fixture_shell("rm '%s'/keys/*.json %s", fixture->folder, "");
+    fixture_shell(aegis_format("rm '%s'/keys/*.json", fixture->folder));
     fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/b"}), "denied", "agent_unknown", NULL);
 }
 
 static void a_missing_wallet_fails(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_shell("rm '%s'/wallets/*.json %s", fixture->folder, "");
+    fixture_shell(aegis_format("rm '%s'/wallets/*.json", fixture->folder));
     fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/a"}), "denied", "wallet_unavailable",
                    NULL);
     json_t *decision;
