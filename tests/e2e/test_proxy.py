@@ -1,6 +1,5 @@
 """The gate as an HTTP proxy: what passes, what does not, and what is said then."""
 import http.client
-import json
 import os
 import socket
 import time
