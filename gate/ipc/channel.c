@@ -85,6 +85,8 @@ static void channel_close(struct aegis_channel *channel)
 
 static void channel_fail(struct aegis_channel *channel, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+static void channel_fail_va(struct aegis_channel *channel, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 static void channel_fail_va(struct aegis_channel *channel, const char *format, va_list arguments)
 {

@@ -23,7 +23,7 @@ struct external {
     json_t *arguments;
     json_t *subject;
     struct aegis_identity *identity;
-    const struct aegis_asset *asset;
+    struct aegis_asset asset; /* a copy: the table may change while the policies are asked */
     struct aegis_authorization authorization;
     aegis_amount scaled;
     char payee[AEGIS_ADDRESS_TEXT];
@@ -82,9 +82,9 @@ static json_t *external_body(const struct external *external)
     char amount[AEGIS_AMOUNT_TEXT], scaled[AEGIS_AMOUNT_TEXT], asset[AEGIS_ADDRESS_TEXT];
     return json_pack("{s:I,s:o,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s}", "at",
                      (json_int_t)external->now, "authorization",
-                     aegis_authorization_json(&external->authorization), "network", external->asset->network,
-                     "asset", aegis_address_format(&external->asset->address, asset), "token",
-                     external->asset->symbol, "decimals", (json_int_t)external->asset->decimals, "amount",
+                     aegis_authorization_json(&external->authorization), "network", external->asset.network,
+                     "asset", aegis_address_format(&external->asset.address, asset), "token",
+                     external->asset.symbol, "decimals", (json_int_t)external->asset.decimals, "amount",
                      aegis_amount_format(external->authorization.value, amount), "scaled",
                      aegis_amount_format(external->scaled, scaled), "pay_to", external->payee, "host",
                      aegis_json_text(external->arguments, "host", ""), "method",
@@ -93,15 +93,12 @@ static json_t *external_body(const struct external *external)
                      "wallet", external->identity->wallet);
 }
 
-static bool write_external(struct aegis_job *job, struct aegis_ledger *ledger, struct aegis_error *error)
+static json_t *decision_body(struct external *external)
 {
-    struct external *external = (struct external *)job;
-    const json_t *verdict = external->question.verdict;
-    (void)ledger;
     struct aegis_decision_record record = {
         .denial = external->denied ? &external->denial : NULL,
         .subject = external->subject,
-        .verdict = verdict,
+        .verdict = external->question.verdict,
         .facts = aegis_verdict_facts(&external->question),
         .request_hash = "",
         .idempotency_key = "",
@@ -110,9 +107,17 @@ static bool write_external(struct aegis_job *job, struct aegis_ledger *ledger, s
     };
     json_t *body = aegis_decision_body(&record);
     json_decref(record.facts);
-    return aegis_decision_write_agent(external->keeper, external->identity, error) &
-               aegis_decision_write_policies(external->keeper, verdict, error) &&
-           append_body(external, AEGIS_ENTRY_DECISION, body, error) &&
+    return body;
+}
+
+static bool write_external(struct aegis_job *job, struct aegis_ledger *ledger, struct aegis_error *error)
+{
+    struct external *external = (struct external *)job;
+    const json_t *verdict = external->question.verdict;
+    (void)ledger;
+    return aegis_decision_write_agent(external->keeper, external->identity, error) &&
+           aegis_decision_write_policies(external->keeper, verdict, error) &&
+           append_body(external, AEGIS_ENTRY_DECISION, decision_body(external), error) &&
            (external->denied ||
             append_body(external, AEGIS_ENTRY_EXTERNAL, external_body(external), error)) &&
            aegis_decision_write_notices(external->keeper, verdict, external->identity->id, external->payment,
@@ -175,14 +180,14 @@ static json_t *subject_of(const struct external *external)
                      external->identity->id, "agent_name", external->identity->name, "wallet",
                      external->identity->wallet, "payer", external->identity->address_text, "method",
                      aegis_json_text(arguments, "method", ""), "url", aegis_json_text(arguments, "url", ""),
-                     "host", aegis_json_text(arguments, "host", ""), "network", external->asset->network,
-                     "scheme", "exact", "asset", aegis_address_format(&external->asset->address, asset),
-                     "token", external->asset->symbol, "decimals", (json_int_t)external->asset->decimals,
+                     "host", aegis_json_text(arguments, "host", ""), "network", external->asset.network,
+                     "scheme", "exact", "asset", aegis_address_format(&external->asset.address, asset),
+                     "token", external->asset.symbol, "decimals", (json_int_t)external->asset.decimals,
                      "amount", aegis_amount_format(external->authorization.value, amount), "scaled",
                      aegis_amount_format(external->scaled, scaled), "valid_before",
                      (json_int_t)external->authorization.valid_before * 1000, "pay_to",
                      aegis_address_format(&external->authorization.to, (char[AEGIS_ADDRESS_TEXT]){0}),
-                     "domain_name", external->asset->domain_name);
+                     "domain_name", external->asset.domain_name);
 }
 
 /* What is wrong with it before a policy is asked; NULL: nothing. */
@@ -196,12 +201,13 @@ static const char *objection(struct external *external, struct aegis_error *erro
         return error->text;
     if (!aegis_address_parse(aegis_json_text(external->arguments, "asset", ""), &address))
         return "asset: expected an address";
-    external->asset = aegis_assets_find(external->keeper->assets, network, &address);
-    if (external->asset == NULL)
+    const struct aegis_asset *known = aegis_assets_find(external->keeper->assets, network, &address);
+    if (known == NULL)
         return "The gate does not know this asset.";
+    external->asset = *known;
     if (!aegis_address_equal(&external->authorization.from, &external->identity->address))
         return "The authorization is not from the agent's wallet.";
-    if (!aegis_amount_scale(external->authorization.value, external->asset->decimals, &external->scaled) ||
+    if (!aegis_amount_scale(external->authorization.value, external->asset.decimals, &external->scaled) ||
         external->scaled > AEGIS_SHARE_MAX)
         return "The amount is absurd.";
     if (external->authorization.valid_before > external->now / 1000 + LIFETIME_MAX_SECONDS)
@@ -227,8 +233,8 @@ static void ask(struct external *external)
         .agent = external->identity->id,
         .host = aegis_json_text(external->arguments, "host", ""),
         .payee = external->payee,
-        .network = external->asset->network,
-        .token = external->asset->symbol,
+        .network = external->asset.network,
+        .token = external->asset.symbol,
         .at = external->now,
         .scaled = external->scaled,
     };
@@ -250,8 +256,8 @@ static bool look(const struct aegis_payment_row *row, void *context)
     struct search *search = context;
     const struct external *external = search->external;
     char asset[AEGIS_ADDRESS_TEXT], payee[AEGIS_ADDRESS_TEXT];
-    if (strcmp(row->nonce, search->nonce) != 0 || strcmp(row->network, external->asset->network) != 0 ||
-        strcmp(row->asset, aegis_address_format(&external->asset->address, asset)) != 0 ||
+    if (strcmp(row->nonce, search->nonce) != 0 || strcmp(row->network, external->asset.network) != 0 ||
+        strcmp(row->asset, aegis_address_format(&external->asset.address, asset)) != 0 ||
         strcmp(row->pay_to, aegis_address_format(&external->authorization.to, payee)) != 0 ||
         row->amount != external->authorization.value ||
         row->valid_before != external->authorization.valid_before)
@@ -268,7 +274,7 @@ static bool booked_already(struct external *external)
     struct search search = {.external = external, .nonce = "0x"};
     struct aegis_payment_filter filter = {
         .agent = external->identity->id,
-        .network = external->asset->network,
+        .network = external->asset.network,
         .states = 1u << AEGIS_PAYMENT_EXTERNAL,
         .valid_before = external->now / 1000,
         .newest_first = true,
@@ -286,11 +292,14 @@ void aegis_external(struct aegis_peer *peer, int64_t id, const json_t *arguments
     struct aegis_keeper *keeper = peer->keeper;
     struct aegis_refusal refusal;
     struct aegis_error error = {0};
-    struct aegis_identity *identity =
-        aegis_identities_peek(keeper->identities, aegis_json_text(arguments, "agent", ""), &refusal);
-    if (identity == NULL || identity->revoked) {
-        aegis_commands_answer(keeper, peer->number, id, NULL,
-                              identity == NULL ? refusal.detail : "The key was revoked.");
+    struct aegis_identity *identity = NULL;
+    if (aegis_commit_open(keeper->commit))
+        identity = aegis_identities_peek_living(keeper->identities, aegis_ledger_books(keeper->ledger),
+                                                aegis_json_text(arguments, "agent", ""), &refusal);
+    else
+        aegis_text_copy(refusal.detail, sizeof refusal.detail, "The gate cannot decide now.");
+    if (identity == NULL) {
+        aegis_commands_answer(keeper, peer->number, id, NULL, refusal.detail);
         return;
     }
     struct external *external = aegis_alloc(sizeof *external);
