@@ -345,7 +345,7 @@ static struct aegis_ledger *open_ledger(const struct place *place)
 {
     struct aegis_error error;
     char *path = in(place, "ows/aegis/ledger.db");
-    struct aegis_ledger *ledger;
+    struct aegis_ledger *ledger = NULL;
 
     if (!aegis_folder_make(place->home, 0700, &error) || (ledger = aegis_ledger_open(path, &error)) == NULL)
         fail_msg("%s", error.text);

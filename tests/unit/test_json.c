@@ -261,8 +261,8 @@ static void test_check(void **state)
 {
     static const char *const good[] = {
         "{\"name\":\"abcd\"}",
-        "{\"name\":\"\",\"count\":0,\"any\":-5,\"on\":false,\"object\":{},\"list\":[1,2],\"amount\":\"0\","
-        "\"what\":[]}",
+        ("{\"name\":\"\",\"count\":0,\"any\":-5,\"on\":false,\"object\":{},\"list\":[1,2],\"amount\":\"0\","
+         "\"what\":[]}"),
         "{\"name\":\"a\",\"count\":10,\"amount\":\"340282366920938463463374607431768211455\"}"};
     static const struct {
         const char *text, *problem;

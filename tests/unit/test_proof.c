@@ -40,7 +40,7 @@ static int make_authorization(void **state)
     assert_true(aegis_address_parse(ASSET, &authorization.asset));
     assert_true(aegis_address_parse(FROM, &authorization.from));
     assert_true(aegis_address_parse(TO, &authorization.to));
-    assert_true(aegis_hex_decode(NONCE + 2, 64, authorization.nonce, 32));
+    assert_true(aegis_hex_decode(&NONCE[2], 64, authorization.nonce, 32));
     authorization.value = 10000;
     authorization.valid_before = 1790000300;
     return 0;

@@ -495,8 +495,8 @@ static void test_trouble(void **state)
         "{}",
         "<html>",
         "[{},{}]",
-        "[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x14a34\"},"
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0xffff\"}]",
+        ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x14a34\"},"
+         "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0xffff\"}]"),
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"message\":\"rate limit\"}}"};
     (void)state;
 
