@@ -8,7 +8,7 @@ from harness import where
 from harness.gate import Gate
 from harness.sellers import Sandbox
 
-TARGETS = ["keeper", "keeper", "supervisor", "judge", "worker0", "worker1", "courier", "courier", "witness", "runner"]
+TARGETS = ["keeper", "keeper", "supervisor", "judge", "worker", "worker", "courier", "courier", "witness", "runner"]
 
 
 def kill_one(gate, target):
@@ -20,7 +20,7 @@ def kill_one(gate, target):
         gate.start()
         return
     before = gate.children()
-    os.kill(before[target], signal.SIGKILL)
+    os.kill(before["worker0" if target == "worker" else target], signal.SIGKILL)
 
     def replaced():
         now = gate.children()
@@ -35,9 +35,9 @@ def check(gate, shop, crowd):
     return invariants.check(gate.home, settlements, crowd.caps(), where.build() / "aegis")
 
 
-def campaign(number, dice, count):
+def campaign(number, dice, count, workers=2):
     shop = Sandbox()
-    gate = Gate(policies=[buyers.BUDGET], workers=2, config={"log": {"level": "info"}, "timeouts": {"first_byte_ms": 5000}})
+    gate = Gate(policies=[buyers.BUDGET], workers=workers, config={"log": {"level": "info"}, "timeouts": {"first_byte_ms": 5000}})
     try:
         gate.make_wallet()
         gate.start()
