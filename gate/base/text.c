@@ -49,6 +49,9 @@ bool aegis_text_copy(char *out, size_t size, const char *text)
     }
     if (!fits) {
         length = size - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80) {
+            length--;
+        }
     }
     memcpy(out, text, length);
     out[length] = '\0';

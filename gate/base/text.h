@@ -28,7 +28,7 @@ bool aegis_base58_decode(const char *text, void *out, size_t size);
 /* Valid UTF-8 without NUL inside. */
 bool aegis_utf8_valid(const char *text, size_t length);
 
-/* Copies at most size - 1 bytes and terminates; false when it was cut. */
+/* Copies at most size - 1 bytes and terminates; false when it was cut, which is never inside a character. */
 bool aegis_text_copy(char *out, size_t size, const char *text);
 
 /* malloc, strdup and asprintf that end the process when memory is gone, so that callers have no dead

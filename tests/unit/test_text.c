@@ -212,6 +212,10 @@ static void test_copy_and_format(void **state)
     assert_string_equal(out, "abc");
     assert_false(aegis_text_copy(out, sizeof out, "wxyz"));
     assert_string_equal(out, "wxy");
+    assert_false(aegis_text_copy(out, sizeof out, "w\xe2\x82\xac"));
+    assert_string_equal(out, "w");
+    assert_false(aegis_text_copy(out, sizeof out, "\xc3\xa9\xc3\xa9"));
+    assert_string_equal(out, "\xc3\xa9");
     assert_false(aegis_text_copy(out, 0, ""));
     text = aegis_format("%s-%d", "a", 7);
     assert_string_equal(text, "a-7");
