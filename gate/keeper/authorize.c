@@ -220,7 +220,11 @@ static bool read_candidate(const struct aegis_keeper *keeper, const json_t *from
     if (to->max_timeout_seconds < 1)
         return aegis_error_set(error, "max_timeout_seconds: expected at least 1");
     aegis_amount_parse(aegis_json_text(from, "amount", ""), &to->amount);
-    to->asset = aegis_assets_find(keeper->assets, to->network, &to->asset_address);
+    const struct aegis_asset *known = aegis_assets_find(keeper->assets, to->network, &to->asset_address);
+    if (known != NULL) {
+        to->known = *known;
+        to->asset = &to->known;
+    }
     if (to->asset != NULL && !aegis_amount_scale(to->amount, to->asset->decimals, &to->scaled))
         to->scaled = ~(aegis_amount)0;
     return true;

@@ -149,6 +149,8 @@ static bool write_policy(struct aegis_keeper *keeper, const char *id, const char
         return false;
     if (body != NULL && !append(keeper, AEGIS_ENTRY_POLICY, NULL, NULL, body, error))
         return false;
+    if (body == NULL && known == AEGIS_BOOKS_NONE)
+        return true; /* not loaded any more; when it comes back it is recorded then */
     aegis_loaded_record(keeper->loaded, id, hash);
     return true;
 }

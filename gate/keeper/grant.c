@@ -320,7 +320,7 @@ void aegis_grant_again(struct aegis_ask *ask, struct aegis_held *held, int64_t i
     ask->index = index;
     memcpy(ask->payment, held->id, sizeof ask->payment);
     held->owner = ask->worker;
-    held->changes++;
+    aegis_held_queue(held, AEGIS_ENTRY_REPEATED);
     ask->job.write = write_repeat;
     ask->job.done = repeat_done;
     aegis_commit_add(ask->keeper->commit, &ask->job);

@@ -18,9 +18,10 @@ struct aegis_identities {
     const struct aegis_vault *vault;
     const struct aegis_signer *signer;
     struct aegis_apikeys *keys;
-    struct aegis_table *known;  /* id -> identity, of tokens */
-    struct aegis_table *owners; /* listener -> owner */
-    json_t *policies;           /* the gate's own */
+    struct aegis_table *known;        /* id -> identity, of tokens */
+    struct aegis_table *owners;       /* listener -> owner */
+    LIST_HEAD(, aegis_identity) gone; /* replaced, and in use by a question still */
+    json_t *policies;                 /* the gate's own */
     int64_t key_cache_ms;
 };
 
@@ -33,6 +34,7 @@ struct aegis_identities *aegis_identities_new(const struct aegis_vault *vault,
     identities->keys = aegis_apikeys_new(vault);
     identities->known = aegis_table_new();
     identities->owners = aegis_table_new();
+    LIST_INIT(&identities->gone);
     identities->policies = json_array();
     identities->key_cache_ms = key_cache_ms;
     return identities;
@@ -51,27 +53,26 @@ static void identity_free(struct aegis_identity *identity)
 }
 
 /* Out of the tables; freed now or by its last user. */
-static void identity_drop(struct aegis_identity *identity)
+static void identity_drop(struct aegis_identities *identities, struct aegis_identity *identity)
 {
-    if (identity->users > 0)
-        identity->gone = true;
-    else
+    if (identity->users == 0) {
         identity_free(identity);
+        return;
+    }
+    identity->gone = true;
+    LIST_INSERT_HEAD(&identities->gone, identity, next);
 }
 
 static bool drop_known(const char *key, void *value, void *context)
 {
     (void)key;
-    (void)context;
-    identity_drop(value);
+    identity_drop(context, value);
     return true;
 }
 
-static void owner_free(struct owner *owner)
+static void owner_free(struct aegis_identities *identities, struct owner *owner)
 {
-    if (owner == NULL)
-        return;
-    identity_drop(owner->identity);
+    identity_drop(identities, owner->identity);
     json_decref(owner->uids);
     free(owner);
 }
@@ -79,8 +80,7 @@ static void owner_free(struct owner *owner)
 static bool drop_owner(const char *key, void *value, void *context)
 {
     (void)key;
-    (void)context;
-    owner_free(value);
+    owner_free(context, value);
     return true;
 }
 
@@ -90,8 +90,8 @@ void aegis_identities_free(struct aegis_identities **pointer)
     *pointer = NULL;
     if (identities == NULL)
         return;
-    aegis_table_sweep(identities->known, drop_known, NULL);
-    aegis_table_sweep(identities->owners, drop_owner, NULL);
+    aegis_table_sweep(identities->known, drop_known, identities);
+    aegis_table_sweep(identities->owners, drop_owner, identities);
     aegis_table_free(&identities->known);
     aegis_table_free(&identities->owners);
     aegis_apikeys_free(&identities->keys);
@@ -129,7 +129,7 @@ void aegis_identities_policies(struct aegis_identities *identities, const json_t
 {
     json_decref(identities->policies);
     identities->policies = json_deep_copy(policies);
-    aegis_table_sweep(identities->known, drop_known, NULL);
+    aegis_table_sweep(identities->known, drop_known, identities);
 }
 
 /* Owner mode */
@@ -164,11 +164,17 @@ static void owner_update(const struct aegis_identities *identities, struct owner
     owner->uids = json_incref(json_object_get(settings, "uids"));
 }
 
+struct owners_left {
+    struct aegis_identities *identities;
+    const json_t *owners;
+};
+
 static bool owner_is_not_in(const char *listener, void *value, void *context)
 {
-    if (json_object_get((json_t *)context, listener) != NULL)
+    const struct owners_left *left = context;
+    if (json_object_get(left->owners, listener) != NULL)
         return false;
-    owner_free(value);
+    owner_free(left->identities, value);
     return true;
 }
 
@@ -176,7 +182,8 @@ void aegis_identities_owners(struct aegis_identities *identities, const json_t *
 {
     const char *listener;
     json_t *settings;
-    aegis_table_sweep(identities->owners, owner_is_not_in, (void *)owners);
+    struct owners_left left = {identities, owners};
+    aegis_table_sweep(identities->owners, owner_is_not_in, &left);
     json_object_foreach((json_t *)owners, listener, settings)
     {
         struct owner *owner = aegis_table_get(identities->owners, listener);
@@ -219,6 +226,15 @@ static struct aegis_identity *refuse(struct aegis_refusal *refusal, const char *
     return NULL;
 }
 
+/* None may be left out, so whoever has too many is refused. */
+static bool policies_fit(const struct aegis_identity *identity, struct aegis_refusal *refusal)
+{
+    if (json_array_size(identity->policies) <= AEGIS_POLICIES_MAX)
+        return true;
+    refuse(refusal, "policy_unknown", "The agent has more policies than can be asked.");
+    return false;
+}
+
 /* What the ledger knows about it: whether it must be written there anew, and whether it was ended. */
 static bool compare_with_ledger(struct aegis_books *books, struct aegis_identity *identity)
 {
@@ -249,8 +265,10 @@ static struct aegis_identity *identity_read(const struct aegis_identities *ident
     json_t *own = json_array();
     for (char **id = key->policy_ids; id != NULL && *id != NULL; id++)
         json_array_append_new(own, json_string(*id));
+    char name[AEGIS_AGENT_NAME_MAX + 1];
+    aegis_text_copy(name, sizeof name, key->name);
     identity->id = aegis_strdup(key->id);
-    identity->name = aegis_strdup(key->name);
+    identity->name = aegis_strdup(name);
     identity->wallet =
         aegis_strdup(key->wallet_ids != NULL && key->wallet_ids[0] != NULL ? key->wallet_ids[0] : "");
     identity->policies = all_policies(identities, own);
@@ -267,7 +285,7 @@ static struct aegis_identity *identity_of(struct aegis_identities *identities, c
         return identity;
     bool revoked = identity != NULL && identity->revoked;
     if (identity != NULL)
-        identity_drop(aegis_table_remove(identities->known, key->id));
+        identity_drop(identities, aegis_table_remove(identities->known, key->id));
     identity = identity_read(identities, key);
     identity->generation = generation;
     identity->revoked = revoked;
@@ -312,6 +330,8 @@ static struct aegis_identity *find_by_token(struct aegis_identities *identities,
         return refuse(refusal, "key_expired", "The agent's key has expired.");
     if (identity->revoked)
         return refuse(refusal, "key_revoked", "The agent's key was revoked.");
+    if (!policies_fit(identity, refusal))
+        return NULL;
     if (identity->key == NULL && !identity_open(identities, identity, key, token, now))
         return refuse(refusal, "wallet_unavailable", "The agent's wallet cannot be opened.");
     if (!identity->recorded && !compare_with_ledger(books, identity))
@@ -344,6 +364,8 @@ static struct aegis_identity *find_by_listener(struct aegis_identities *identiti
         return refuse(refusal, "agent_unknown", "This listener needs an agent's token.");
     struct aegis_identity *identity = owner->identity;
     aegis_text_copy(refusal->agent, sizeof refusal->agent, identity->id);
+    if (!policies_fit(identity, refusal))
+        return NULL;
     if (identity->key == NULL)
         return refuse(refusal, "wallet_unavailable", "The owner's wallet is not open.");
     if (!identity->recorded && !compare_with_ledger(books, identity))
@@ -386,6 +408,18 @@ struct aegis_identity *aegis_identities_peek(struct aegis_identities *identities
     return identity;
 }
 
+struct aegis_identity *aegis_identities_peek_living(struct aegis_identities *identities,
+                                                    struct aegis_books *books, const char *id,
+                                                    struct aegis_refusal *refusal)
+{
+    struct aegis_identity *identity = aegis_identities_peek(identities, id, refusal);
+    if (identity == NULL)
+        return NULL;
+    if (!identity->recorded && !compare_with_ledger(books, identity))
+        return refuse(refusal, "ledger_unavailable", "The ledger cannot be read.");
+    return identity->revoked ? refuse(refusal, "key_revoked", "The agent's key was revoked.") : identity;
+}
+
 /* Using */
 
 struct aegis_identity *aegis_identity_use(struct aegis_identity *identity)
@@ -402,8 +436,10 @@ void aegis_identity_done(struct aegis_identities *identities, struct aegis_ident
     if (identity == NULL)
         return;
     AEGIS_ASSERT(identity->users > 0);
-    if (--identity->users == 0 && identity->gone)
-        identity_free(identity);
+    if (--identity->users > 0 || !identity->gone)
+        return;
+    LIST_REMOVE(identity, next);
+    identity_free(identity);
 }
 
 bool aegis_identity_sign(const struct aegis_identities *identities, const struct aegis_identity *identity,
@@ -424,6 +460,12 @@ static void identity_end(struct aegis_identity *identity)
 
 void aegis_identities_revoke(struct aegis_identities *identities, const char *id)
 {
+    struct aegis_identity *gone;
+    LIST_FOREACH(gone, &identities->gone, next)
+    {
+        if (strcmp(gone->id, id) == 0)
+            identity_end(gone);
+    }
     identity_end(aegis_table_get(identities->known, id));
     if (strncmp(id, "listener:", 9) == 0) {
         struct owner *owner = aegis_table_get(identities->owners, id + 9);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "gate/base/error.h"
 #include "gate/ledger/books.h"
@@ -19,6 +20,9 @@
 #include "gate/vault/wallet.h"
 #include "gate/x402/address.h"
 #include "gate/x402/signature.h"
+
+/* As many policies as one message can carry, and as long a name. */
+enum { AEGIS_POLICIES_MAX = 64, AEGIS_AGENT_NAME_MAX = 512 };
 
 struct aegis_identities;
 
@@ -36,7 +40,8 @@ struct aegis_identity {
     struct aegis_secret *key; /* NULL when it was wiped */
     int64_t key_until;
     unsigned users;
-    bool gone; /* to be freed with its last user */
+    bool gone;                       /* to be freed with its last user */
+    LIST_ENTRY(aegis_identity) next; /* of those that are gone */
     uint64_t generation;
 };
 
@@ -80,6 +85,11 @@ struct aegis_identity *aegis_identities_find(struct aegis_identities *identities
  * is no such key any more. */
 struct aegis_identity *aegis_identities_peek(struct aegis_identities *identities, const char *id,
                                              struct aegis_refusal *refusal);
+
+/* The same with what the ledger knows: NULL also when it was revoked. */
+struct aegis_identity *aegis_identities_peek_living(struct aegis_identities *identities,
+                                                    struct aegis_books *books, const char *id,
+                                                    struct aegis_refusal *refusal);
 
 /* Keeps it, and its key open, over a question. */
 struct aegis_identity *aegis_identity_use(struct aegis_identity *identity);

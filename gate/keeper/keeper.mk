@@ -26,7 +26,7 @@ EXTRA_DIST += gate/keeper/README.md
 keeper_test_libraries = libaegis_keeper.a libaegis_ledger.a libaegis_vault.a libaegis_x402.a libaegis_ipc.a \
 	libaegis_base.a $(AEGIS_LIBS) -lcmocka
 keeper_tests = tests/unit/test_keeper_buy tests/unit/test_keeper_commands tests/unit/test_keeper_counters \
-	tests/unit/test_keeper_failure tests/unit/test_keeper_repeat
+	tests/unit/test_keeper_failure tests/unit/test_keeper_races tests/unit/test_keeper_repeat
 check_PROGRAMS += $(keeper_tests)
 TESTS += $(keeper_tests)
 tests_unit_test_keeper_buy_SOURCES = tests/unit/test_keeper_buy.c tests/unit/keeper_fixture.h
@@ -38,5 +38,7 @@ tests_unit_test_keeper_counters_LDADD = $(keeper_test_libraries)
 tests_unit_test_keeper_failure_SOURCES = tests/unit/test_keeper_failure.c tests/unit/keeper_fixture.h \
 	tests/unit/failing_vfs.h
 tests_unit_test_keeper_failure_LDADD = $(keeper_test_libraries)
+tests_unit_test_keeper_races_SOURCES = tests/unit/test_keeper_races.c tests/unit/keeper_fixture.h
+tests_unit_test_keeper_races_LDADD = $(keeper_test_libraries)
 tests_unit_test_keeper_repeat_SOURCES = tests/unit/test_keeper_repeat.c tests/unit/keeper_fixture.h
 tests_unit_test_keeper_repeat_LDADD = $(keeper_test_libraries)

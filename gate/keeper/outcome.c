@@ -56,7 +56,7 @@ static void observe(struct aegis_keeper *keeper, const struct aegis_held *held, 
     if (!aegis_peer_judge_ready(keeper))
         return;
     json_t *policies = policies_of(keeper, held);
-    if (json_array_size(policies) > 0) {
+    if (json_array_size(policies) > 0 && json_array_size(policies) <= AEGIS_POLICIES_MAX) {
         json_t *message = json_pack(
             "{s:O,s:o,s:s,s:s,s:I}", "policies", policies, "subject", subject_of(held), "payment", held->id,
             "state", aegis_payment_state_name(held->state), "now", (json_int_t)keeper->clock.now);
@@ -127,7 +127,7 @@ bool aegis_payments_change(struct aegis_keeper *keeper, struct aegis_held *held,
     change->held = held;
     change->kind = kind;
     change->body = body;
-    held->changes++;
+    aegis_held_queue(held, kind);
     aegis_commit_add(keeper->commit, &change->job);
     return true;
 }

@@ -153,9 +153,19 @@ int64_t aegis_held_until(const struct aegis_held *held)
     return held->authorization.valid_before * 1000 + AEGIS_PAYMENT_GRACE_MS;
 }
 
+void aegis_held_queue(struct aegis_held *held, enum aegis_entry_kind kind)
+{
+    enum aegis_payment_state to;
+    if (held->changes++ == 0)
+        held->coming = held->state;
+    if (aegis_payment_state_next(held->coming, kind, &to))
+        held->coming = to;
+}
+
 bool aegis_held_unresolved(const struct aegis_held *held, int64_t now)
 {
-    return (held->state == AEGIS_PAYMENT_REFUSED || held->state == AEGIS_PAYMENT_UNKNOWN) &&
+    enum aegis_payment_state state = held->changes > 0 ? held->coming : held->state;
+    return (state == AEGIS_PAYMENT_REFUSED || state == AEGIS_PAYMENT_UNKNOWN) &&
            now <= aegis_held_until(held);
 }
 

@@ -23,9 +23,10 @@
 
 struct aegis_held {
     char id[AEGIS_ENTRY_ID_TEXT];
-    enum aegis_payment_state state; /* as last written */
-    uint64_t owner;                 /* number of the worker that was given it and has not answered; 0: none */
-    unsigned changes;               /* queued for the ledger */
+    enum aegis_payment_state state;  /* as last written */
+    enum aegis_payment_state coming; /* what the queued changes will make of it */
+    uint64_t owner;   /* number of the worker that was given it and has not answered; 0: none */
+    unsigned changes; /* queued for the ledger; aegis_held_queue begins one */
     char *agent;
     char *method;
     char *url;
@@ -63,7 +64,11 @@ struct aegis_held *aegis_held_from_row(const struct aegis_payment_row *row,
                                        const struct aegis_assets *assets);
 void aegis_held_free(struct aegis_held *held);
 
-/* Whether it stands for its request at `now`: refused or unknown, and it could still be cashed. */
+/* A change is queued. `kind` AEGIS_ENTRY_REPEATED changes no state. */
+void aegis_held_queue(struct aegis_held *held, enum aegis_entry_kind kind);
+
+/* Whether it stands for its request at `now`: refused or unknown, also when that is only about to be written,
+ * and it could still be cashed. */
 bool aegis_held_unresolved(const struct aegis_held *held, int64_t now);
 int64_t aegis_held_until(const struct aegis_held *held); /* when that ends, ms */
 

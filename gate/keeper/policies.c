@@ -9,6 +9,7 @@
 
 struct aegis_loaded {
     json_t *policies;             /* id -> {id, version, hash, document, checks}; NULL before the first */
+    json_t *before;               /* those that these replaced: verdicts by them may wait to be recorded */
     struct aegis_table *recorded; /* "id hash" */
 };
 
@@ -30,6 +31,7 @@ void aegis_loaded_free(struct aegis_loaded **pointer)
     if (*pointer == NULL)
         return;
     json_decref((*pointer)->policies);
+    json_decref((*pointer)->before);
     aegis_table_free(&(*pointer)->recorded);
     free(*pointer);
     *pointer = NULL;
@@ -47,7 +49,8 @@ bool aegis_loaded_replace(struct aegis_loaded *loaded, const json_t *policies, s
         }
         json_object_set(fresh, aegis_json_text(policy, "id", ""), policy);
     }
-    json_decref(loaded->policies);
+    json_decref(loaded->before);
+    loaded->before = loaded->policies;
     loaded->policies = fresh;
     return true;
 }
@@ -93,10 +96,22 @@ json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids
     return selected;
 }
 
+static bool is_version(const json_t *policy, const char *hash)
+{
+    return policy != NULL && strcmp(aegis_json_text(policy, "hash", ""), hash) == 0;
+}
+
+bool aegis_loaded_is(const struct aegis_loaded *loaded, const char *id, const char *hash)
+{
+    return is_version(find(loaded, id), hash);
+}
+
 json_t *aegis_loaded_entry(const struct aegis_loaded *loaded, const char *id, const char *hash)
 {
     const json_t *policy = find(loaded, id);
-    if (policy == NULL || strcmp(aegis_json_text(policy, "hash", ""), hash) != 0)
+    if (!is_version(policy, hash))
+        policy = json_object_get(loaded->before, id);
+    if (!is_version(policy, hash))
         return NULL;
     return json_pack("{s:s,s:O,s:s,s:O}", "id", id, "version", json_object_get(policy, "version"), "hash",
                      hash, "document", json_object_get(policy, "document"));

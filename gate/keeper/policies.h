@@ -29,7 +29,11 @@ bool aegis_loaded_checks(const struct aegis_loaded *loaded, const char *id, cons
 json_t *aegis_loaded_select(const struct aegis_loaded *loaded, const json_t *ids, const char *check,
                             bool unknown);
 
-/* The body of a `policy` entry for this version; NULL when the judge did not load this one. New reference. */
+/* Whether this version is the one that the judge has now. */
+bool aegis_loaded_is(const struct aegis_loaded *loaded, const char *id, const char *hash);
+
+/* The body of a `policy` entry for this version, the judge's or the one before; NULL when it is neither. New
+ * reference. */
 json_t *aegis_loaded_entry(const struct aegis_loaded *loaded, const char *id, const char *hash);
 
 /* Whether this version was written to the ledger before, as far as this process knows. */

@@ -127,6 +127,10 @@ void aegis_question_ask(struct aegis_question *question)
         fail(question, AEGIS_ANSWER_UNAVAILABLE, "The policies cannot be asked.");
         return;
     }
+    if (json_array_size(question->policies) > AEGIS_POLICIES_MAX) {
+        fail(question, AEGIS_ANSWER_NONSENSE, "There are more policies than can be asked.");
+        return;
+    }
     const json_t *wanted = wanted_get(question);
     if (wanted != NULL && !add_facts(question, wanted, &error)) {
         /* What was wanted for another payment need not make sense for this one. */
@@ -182,14 +186,14 @@ void aegis_question_need(struct aegis_peer *judge, const json_t *message)
 
 static const struct aegis_json_field row_fields[] = {
     {"policy", AEGIS_JSON_STRING, true, 128},
-    {"version", AEGIS_JSON_ANY, true, 0},
+    {"version", AEGIS_JSON_INTEGER, true, UINT32_MAX},
     {"hash", AEGIS_JSON_STRING, true, 128},
     {"verdict", AEGIS_JSON_STRING, true, 16},
     {"code", AEGIS_JSON_STRING, false, 128},
     {"reason", AEGIS_JSON_STRING, false, 512},
     {"limit", AEGIS_JSON_STRING, false, 128},
     {"remaining", AEGIS_JSON_STRING, false, 128},
-    {"resets_at", AEGIS_JSON_INTEGER, false, INT64_MAX},
+    {"resets_at", AEGIS_JSON_INTEGER, false, INT64_C(1) << 53}, /* what JSON readers agree on */
     {"facts", AEGIS_JSON_ARRAY, true, FACTS},
     {"run", AEGIS_JSON_ANY, false, 0},
     {0},
@@ -201,6 +205,25 @@ static bool is_run(const char *query)
     return strncmp(query, "run/", 4) == 0;
 }
 
+/* What cannot be written in canonical form cannot be recorded. */
+static bool recordable(const json_t *value)
+{
+    char *text = value == NULL ? NULL : aegis_json_canonical(value, NULL);
+    bool good = value == NULL || text != NULL;
+    free(text);
+    return good;
+}
+
+static bool row_sound(const struct aegis_question *question, const json_t *row, struct aegis_error *error)
+{
+    const char *policy = aegis_json_text(row, "policy", ""), *hash = aegis_json_text(row, "hash", "");
+    if (!aegis_json_check(row, row_fields, error))
+        return false;
+    if (*hash != '\0' && !aegis_loaded_is(question->keeper->loaded, policy, hash))
+        return aegis_error_set(error, "hash: a version that the judge has not loaded");
+    return recordable(json_object_get(row, "run")) || aegis_error_set(error, "run: cannot be recorded");
+}
+
 static bool rows_sound(const struct aegis_question *question, const json_t *message,
                        struct aegis_error *error)
 {
@@ -208,7 +231,7 @@ static bool rows_sound(const struct aegis_question *question, const json_t *mess
     json_t *row, *query;
     json_array_foreach(json_object_get(message, "verdicts"), i, row)
     {
-        if (!aegis_json_check(row, row_fields, error))
+        if (!row_sound(question, row, error))
             return aegis_error_prefix(error, "verdicts[%zu]", i);
         json_array_foreach(json_object_get(row, "facts"), j, query)
         {
@@ -243,6 +266,34 @@ static bool allow_complete(const struct aegis_question *question, const json_t *
     return true;
 }
 
+/* A policy changes its own state only, and nothing that was not asked causes anything. What a notice holds is
+ * looked at where it is written. */
+static bool effect_sound(const struct aegis_question *question, const json_t *effect,
+                         struct aegis_error *error)
+{
+    const char *policy = aegis_json_text(effect, "policy", ""), *name = aegis_json_text(effect, "effect", "");
+    if (!holds(question->policies, policy))
+        return aegis_error_set(error, "policy: was not asked");
+    if (strcmp(name, "state") == 0 && *aegis_json_text(effect, "key", "") == '\0')
+        return aegis_error_set(error, "key: expected a text");
+    if (strcmp(name, "state") != 0 && strcmp(name, "notice") != 0 && strcmp(name, "revoke") != 0)
+        return aegis_error_set(error, "there is no such effect");
+    return recordable(effect) || aegis_error_set(error, "cannot be recorded");
+}
+
+static bool effects_sound(const struct aegis_question *question, const json_t *message,
+                          struct aegis_error *error)
+{
+    size_t i;
+    json_t *effect;
+    json_array_foreach(json_object_get(message, "effects"), i, effect)
+    {
+        if (!effect_sound(question, effect, error))
+            return aegis_error_prefix(error, "effects[%zu]", i);
+    }
+    return true;
+}
+
 static bool verdict_known(const json_t *message, struct aegis_error *error)
 {
     static const char *const known[] = {"allow", "deny", "hold", "error"};
@@ -260,7 +311,7 @@ void aegis_question_verdict(struct aegis_peer *judge, const json_t *message)
     if (question == NULL)
         return;
     if (!verdict_known(message, &error) || !rows_sound(question, message, &error) ||
-        !allow_complete(question, message, &error)) {
+        !effects_sound(question, message, &error) || !allow_complete(question, message, &error)) {
         aegis_log(AEGIS_LOG_ERROR, "the judge's verdict cannot be used: %s", error.text);
         fail(question, AEGIS_ANSWER_NONSENSE, "The policies gave an answer that cannot be used.");
         return;

@@ -13,7 +13,8 @@
 struct aegis_candidate {
     int64_t index;
     char network[AEGIS_NETWORK_TEXT];
-    const struct aegis_asset *asset; /* borrowed; NULL: not known */
+    const struct aegis_asset *asset; /* the one below; NULL: not known */
+    struct aegis_asset known; /* a copy, for the table may be another one when the judge has answered */
     struct aegis_address asset_address;
     aegis_amount amount;
     aegis_amount scaled;
