@@ -84,13 +84,12 @@ def full_disk(shop):
         gate = make_gate(folder=mount / "gate")
         assert buy(gate, shop, "before") == 200
         filler = mount / "filler"
-        with open(filler, "wb") as file:
+        with open(filler, "wb", buffering=0) as file:
             try:
-                while True:
-                    file.write(b"x" * 4096)
-                    file.flush()
+                while file.write(b"x" * 4096):
+                    pass
             except OSError:
-                pass
+                pass  # full
         statuses = [buy(gate, shop, f"full-{number}") for number in range(6)]
         filler.unlink()
         before = len(shop.settlements())
