@@ -63,3 +63,17 @@ tests_unit_test_proxy_worker_SOURCES = tests/unit/test_proxy_worker.c tests/unit
 	tests/unit/proxy_street.h
 tests_unit_test_proxy_worker_LDADD = $(proxy_test_libraries)
 TESTS += tests/unit/test_proxy_worker
+
+check_PROGRAMS += tests/unit/test_proxy_faults
+tests_unit_test_proxy_faults_SOURCES = tests/unit/test_proxy_faults.c tests/unit/proxy_street.c \
+	tests/unit/proxy_street.h
+tests_unit_test_proxy_faults_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_faults
+
+check_PROGRAMS += tests/unit/test_proxy_unpaid
+tests_unit_test_proxy_unpaid_SOURCES = tests/unit/test_proxy_unpaid.c tests/unit/proxy_street.c \
+	tests/unit/proxy_street.h
+tests_unit_test_proxy_unpaid_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_unpaid
+
+EXTRA_DIST += gate/proxy/README.md

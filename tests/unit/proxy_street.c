@@ -559,3 +559,75 @@ const char *street_problem(const struct wire *wire)
     json_decref(problem);
     return own->problem;
 }
+
+/* How many requests with a payment the origin has seen. */
+size_t street_payments_sent(const struct street *street)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < street->request_count; i++) {
+        if (strstr(street->requests[i], "\r\nPAYMENT-SIGNATURE: ") ||
+            strstr(street->requests[i], "\r\nX-PAYMENT: "))
+            count++;
+    }
+    return count;
+}
+
+/* Exactly one outcome, of this state; waits for it. */
+const json_t *street_outcome(struct street *street, const char *state)
+{
+    STREET_UNTIL(street, street->outcome_count > 0);
+    street_rest(street);
+    assert_int_equal(street->outcome_count, 1);
+    assert_string_equal(aegis_json_text(street->outcomes[0], "state", ""), state);
+    assert_string_equal(aegis_json_text(street->outcomes[0], "payment", ""), "pay_1");
+    return street->outcomes[0];
+}
+
+void street_serve_nothing(struct wire *wire, const char *request)
+{
+    (void)wire, (void)request;
+}
+
+/* The keeper's answer to the last question, by hand. */
+void street_send_authorized(struct street *street)
+{
+    json_t *body = json_pack("{s:O, s:s, s:i, s:b, s:{s:s, s:s, s:s, s:s, s:s, s:s}, s:o}", "id",
+                             json_object_get(street->last_authorize, "id"), "payment", "pay_1", "index", 0,
+                             "repeated", 0, "authorization", "from", STREET_PAYER, "to", STREET_PAYEE,
+                             "value", "10000", "validAfter", "0", "validBefore", "4000000000", "nonce",
+                             "0x2222222222222222222222222222222222222222222222222222222222222222",
+                             "signature", json_sprintf("0x%0128d1b", 7));
+    assert_non_null(body);
+    aegis_channel_send(street->keeper, &aegis_message_authorized, body);
+}
+
+void street_serve_challenge_only(struct wire *wire, const char *request)
+{
+    if (!strstr(request, "PAYMENT-SIGNATURE"))
+        street_say_challenge(wire);
+}
+
+void street_serve_v1(struct wire *wire, const char *request)
+{
+    if (strstr(request, "\r\nX-PAYMENT: "))
+        street_say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: private\r\n\r\nok");
+    else
+        street_say_challenge_v1(wire, "");
+}
+
+void street_serve_v1_in_pieces(struct wire *wire, const char *request)
+{
+    if (strstr(request, "\r\nX-PAYMENT: ")) {
+        street_serve_v1(wire, request);
+        return;
+    }
+    street_say(
+        wire,
+        "HTTP/1.1 402 Payment Required\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n{\"x402Version\":1,\r\n");
+}
+
+void street_serve_first_event(struct wire *wire, const char *request)
+{
+    (void)request;
+    street_say(wire, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+}

@@ -139,6 +139,22 @@ void street_say_challenge(struct wire *wire);
 void street_say_challenge_v1(struct wire *wire, const char *more_fields);
 void street_say_settled(struct wire *wire);
 
+void street_serve_v1(struct wire *wire, const char *request);
+/* The 402 in two pieces, of which only the first is sent. */
+void street_serve_v1_in_pieces(struct wire *wire, const char *request);
+/* A 402, and silence after the payment. */
+void street_serve_challenge_only(struct wire *wire, const char *request);
+/* The beginning of a stream of events that ends with its connection. */
+void street_serve_first_event(struct wire *wire, const char *request);
+void street_serve_nothing(struct wire *wire, const char *request);
+
+/* How many requests with a payment the origin has seen. */
+size_t street_payments_sent(const struct street *street);
+/* Exactly one outcome, of this state; waits for it. Borrowed. */
+const json_t *street_outcome(struct street *street, const char *state);
+/* The keeper's answer to the last question, by hand. */
+void street_send_authorized(struct street *street);
+
 /* A field's value as base64 of JSON. The caller frees. */
 char *street_challenge_header(void);
 
