@@ -6,8 +6,10 @@
 
 #include "gate/base/amount.h"
 #include "gate/base/json.h"
+#include "gate/base/hash.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
+#include "gate/x402/eip712.h"
 
 /* What JavaScript counts exactly, and so every peer of ours. */
 #define CHAIN_ID_MAX ((UINT64_C(1) << 53) - 1)
@@ -122,9 +124,26 @@ static struct aegis_asset *find(const struct aegis_assets *assets, const char *n
     return NULL;
 }
 
-static void put(struct aegis_assets *assets, const struct aegis_asset *asset)
+/* What follows from the other members. */
+static void complete(struct aegis_asset *asset)
+{
+    struct aegis_words words = {.size = 0};
+
+    aegis_words_hash_of(&words,
+                        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+    aegis_words_hash_of(&words, asset->domain_name);
+    aegis_words_hash_of(&words, asset->domain_version);
+    aegis_words_number(&words, asset->chain_id);
+    aegis_words_address(&words, &asset->address);
+    aegis_keccak256(words.bytes, words.size, asset->domain_separator);
+    aegis_address_format(&asset->address, asset->address_text);
+}
+
+static void put(struct aegis_assets *assets, struct aegis_asset *asset)
 {
     struct aegis_asset *known = find(assets, asset->network, &asset->address);
+
+    complete(asset);
 
     if (known != NULL) {
         *known = *asset;

@@ -20,6 +20,8 @@ struct aegis_asset {
     unsigned decimals;    /* <= AEGIS_AMOUNT_SCALE */
     char domain_name[64]; /* EIP-712 domain of the contract */
     char domain_version[16];
+    uint8_t domain_separator[32]; /* of that domain: every signature needs it */
+    char address_text[AEGIS_ADDRESS_TEXT];
 };
 
 struct aegis_assets;

@@ -8,8 +8,9 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/x402/challenge.h"
+#include "gate/x402/eip712.h"
 
-#define WORD       32
+#define WORD       AEGIS_WORD
 #define NONCE_TEXT (2 + 2 * WORD)
 
 json_t *aegis_authorization_json(const struct aegis_authorization *authorization)
@@ -81,66 +82,24 @@ bool aegis_authorization_parse(const json_t *object, struct aegis_authorization 
     return true;
 }
 
-/* EIP-712's encodeData: every member is one word of 32 bytes. */
-struct words {
-    uint8_t bytes[7 * WORD];
-    size_t size;
-};
-
-static uint8_t *next_word(struct words *words)
-{
-    uint8_t *word = words->bytes + words->size;
-
-    AEGIS_ASSERT(words->size + WORD <= sizeof words->bytes);
-    memset(word, 0, WORD);
-    words->size += WORD;
-    return word;
-}
-
-static void put_hash_of(struct words *words, const char *text)
-{
-    aegis_keccak256(text, strlen(text), next_word(words));
-}
-
-static void put_number(struct words *words, aegis_amount number)
-{
-    uint8_t *word = next_word(words);
-
-    for (unsigned i = WORD; number > 0; number >>= 8) {
-        word[--i] = (uint8_t)number;
-    }
-}
-
-static void put_address(struct words *words, const struct aegis_address *address)
-{
-    memcpy(next_word(words) + WORD - sizeof address->bytes, address->bytes, sizeof address->bytes);
-}
-
-static void domain_separator(const struct aegis_asset *asset, uint8_t out[WORD])
-{
-    struct words words = {.size = 0};
-
-    put_hash_of(&words, "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-    put_hash_of(&words, asset->domain_name);
-    put_hash_of(&words, asset->domain_version);
-    put_number(&words, asset->chain_id);
-    put_address(&words, &asset->address);
-    aegis_keccak256(words.bytes, words.size, out);
-}
+/* keccak256("TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256
+ * validBefore, bytes32 nonce)"), the string without line breaks. */
+static const uint8_t transfer_type_hash[WORD] = {
+    0x7c, 0x7c, 0x6c, 0xdb, 0x67, 0xa1, 0x87, 0x43, 0xf4, 0x9e, 0xc6, 0xfa, 0x9b, 0x35, 0xf5, 0x0d,
+    0x52, 0xed, 0x05, 0xcb, 0xed, 0x4c, 0xc5, 0x92, 0xe1, 0x3b, 0x44, 0x50, 0x1c, 0x1a, 0x22, 0x67};
 
 static void struct_hash(const struct aegis_authorization *authorization, uint8_t out[WORD])
 {
-    struct words words = {.size = 0};
+    struct aegis_words words = {.size = 0};
 
     AEGIS_ASSERT(authorization->valid_after >= 0 && authorization->valid_before >= 0);
-    put_hash_of(&words, "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
-                        "uint256 validBefore,bytes32 nonce)");
-    put_address(&words, &authorization->from);
-    put_address(&words, &authorization->to);
-    put_number(&words, authorization->value);
-    put_number(&words, (aegis_amount)authorization->valid_after);
-    put_number(&words, (aegis_amount)authorization->valid_before);
-    memcpy(next_word(&words), authorization->nonce, WORD);
+    memcpy(aegis_words_next(&words), transfer_type_hash, WORD);
+    aegis_words_address(&words, &authorization->from);
+    aegis_words_address(&words, &authorization->to);
+    aegis_words_number(&words, authorization->value);
+    aegis_words_number(&words, (aegis_amount)authorization->valid_after);
+    aegis_words_number(&words, (aegis_amount)authorization->valid_before);
+    memcpy(aegis_words_next(&words), authorization->nonce, WORD);
     aegis_keccak256(words.bytes, words.size, out);
 }
 
@@ -149,7 +108,7 @@ void aegis_authorization_digest(const struct aegis_authorization *authorization,
 {
     uint8_t message[2 + 2 * WORD] = {0x19, 0x01};
 
-    domain_separator(asset, message + 2);
+    memcpy(message + 2, asset->domain_separator, WORD);
     struct_hash(authorization, message + 2 + WORD);
     aegis_keccak256(message, sizeof message, digest);
 }

@@ -5,7 +5,7 @@ libaegis_x402_a_SOURCES = \
 	gate/x402/answer.c \
 	gate/x402/asset.c gate/x402/asset.h \
 	gate/x402/authorization.c \
-	gate/x402/challenge.c gate/x402/challenge.h gate/x402/challenge_internal.h \
+	gate/x402/eip712.c gate/x402/eip712.h gate/x402/challenge.c gate/x402/challenge.h gate/x402/challenge_internal.h \
 	gate/x402/ranking.c \
 	gate/x402/requirement.c \
 	gate/x402/settlement.c \
