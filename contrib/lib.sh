@@ -10,7 +10,8 @@ die() {
 }
 
 build_packages="autoconf automake libtool pkg-config make gcc libc6-dev libevent-dev libssl-dev libjansson-dev
-    libsodium-dev libsqlite3-dev libyaml-dev libsecp256k1-dev libseccomp-dev"
+    libsodium-dev libsqlite3-dev libyaml-dev libsecp256k1-dev libseccomp-dev
+    zlib1g-dev"
 
 # Those of the given Debian packages that are not installed.
 missing_packages() {
@@ -38,6 +39,15 @@ install_packages() {
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing \
         >/dev/null || die "could not install: $missing"
+}
+
+# The packages that bring the given programs, where these are missing: programs may have come from elsewhere than Debian.
+# packages_for PROGRAM PACKAGE [PROGRAM PACKAGE]...
+packages_for() {
+    while [ $# -gt 0 ]; do
+        command -v "$1" >/dev/null || echo "$2"
+        shift 2
+    done
 }
 
 # A TCP port on loopback that nobody listens on.

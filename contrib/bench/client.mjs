@@ -9,6 +9,8 @@ const { ExactEvmScheme } = await load("@x402/evm");
 const { wrapFetchWithPaymentFromConfig } = await load("@x402/fetch");
 const { generatePrivateKey, privateKeyToAccount } = await load("viem/accounts");
 
+globalThis.crypto ??= (await import("node:crypto")).webcrypto; // Node 18
+
 const [url, seconds, inFlight] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
 const account = privateKeyToAccount(generatePrivateKey());
 const pay = wrapFetchWithPaymentFromConfig(fetch, { schemes: [{ network: "eip155:*", client: new ExactEvmScheme(account) }] });

@@ -95,7 +95,10 @@ def run(cases, for_agent, verbose):
             if kind == "request":
                 raw = for_agent(raw.replace(b"{o}", runner.origin.host.encode()), runner.origin.host.encode(),
                                 gate.agent.authorization.encode())
-            fault, received = runner.request(raw) if kind == "request" else runner.answer(raw)
+            ask = runner.request if kind == "request" else runner.answer
+            fault, received = ask(raw)
+            if fault:  # what the case before left under way may have arrived meanwhile; what is wrong is wrong twice
+                fault, received = ask(raw)
             suite = name.split(" ")[0]
             count[suite, "failed" if fault else "passed"] += 1
             if fault:

@@ -171,7 +171,13 @@ class Clients(Case):
         self.assertEqual(0, done.returncode, done.stderr)
         return json.loads(done.stdout.splitlines()[-1])
 
+    def need_undici(self):
+        version = subprocess.run(["node", "-p", "process.versions.node"], capture_output=True, text=True).stdout.split(".")
+        if tuple(map(int, version[:2])) < (20, 18):
+            self.skipTest("undici 7 wants Node 20.18")
+
     def test_node_fetch_through_a_proxy_agent(self):
+        self.need_undici()
         answer = self.node(NODE_FETCH, URL_TO_GET=sellers().v2 + "/weather", PROXY=f"http://{self.gate.address}",
                            TOKEN=self.gate.agent.token)
         self.assertEqual(200, answer["status"], answer)
@@ -180,6 +186,7 @@ class Clients(Case):
 
     def test_node_fetch_by_environment(self):
         """What Node 24 does with NODE_USE_ENV_PROXY=1: it tunnels to plain servers too."""
+        self.need_undici()
         answer = self.node(NODE_FETCH, URL_TO_GET=sellers().v2 + "/weather")
         self.assertEqual(200, answer["status"], answer)
         self.assertIn("state=settled", answer["payment"])
@@ -233,6 +240,25 @@ class Streaming(Case):
         answer = self.gate.agent.get(sandbox().url + "/v1/weather")
         self.assert_settled(answer)
         self.assertEqual("true", answer.headers["x-aegis-sandbox"])
+
+    def test_v1_challenge_that_is_compressed(self):
+        """A front end that compresses what the agent says it can read; a challenge is still one."""
+        import gzip
+        import urllib.error
+        import urllib.request
+        from harness.origin import Origin, header, plain
+
+        def relay(head, given, connection):
+            paid = header(head, "X-PAYMENT")
+            request = urllib.request.Request(sandbox().url + "/v1/weather", headers={"X-PAYMENT": paid[0]} if paid else {})
+            try:
+                with urllib.request.urlopen(request) as got:
+                    return plain(200, got.read(), [("X-PAYMENT-RESPONSE", got.headers["X-PAYMENT-RESPONSE"])])
+            except urllib.error.HTTPError as refused:
+                return plain(402, gzip.compress(refused.read()), [("Content-Encoding", "gzip")])
+        origin = Origin(relay)
+        self.addCleanup(origin.close)
+        self.assert_settled(self.gate.agent.get(origin.url + "/v1/weather"))
 
     def test_body_of_ten_megabytes_from_a_free_origin(self):
         from harness.origin import Origin, plain

@@ -6,6 +6,8 @@ import { ExactEvmScheme } from "@x402/evm";
 import { wrapFetchWithPaymentFromConfig } from "@x402/fetch";
 import { wrapFetchWithPayment } from "x402-fetch";
 
+globalThis.crypto ??= (await import("node:crypto")).webcrypto; // Node 18
+
 const [how, url, key] = process.argv.slice(2);
 const account = privateKeyToAccount(key);
 
