@@ -165,6 +165,8 @@ static bool open_one(struct listener *listener, const json_t *configured, unsign
     listener->is_unix = address.ss_family == AF_UNIX;
     same = find(before, listener);
     listener->fresh = same == NULL;
+    if (same != NULL && listener->is_unix)
+        chmod(listener->address + strlen("unix:"), mode);
     if (same != NULL)
         memcpy(listener->sockets, same->sockets, workers * sizeof(*listener->sockets));
     else if (!open_sockets(listener, workers, &address, size, mode))

@@ -157,6 +157,8 @@ static void look_whether_ready(struct aegis_supervisor *supervisor)
     supervisor->phase = AEGIS_PHASE_READY;
     aegis_log(AEGIS_LOG_INFO, "ready");
     aegis_notify("READY=1");
+    if (supervisor->reload_wanted)
+        aegis_reload_begin(supervisor);
 }
 
 /* A process has put a configuration into force, its first or a later one. */
@@ -288,6 +290,8 @@ static void slot_died(struct aegis_slot *slot, const struct aegis_member *member
         aegis_stop_begin(supervisor, EXIT_FAILURE);
         return;
     }
+    if (supervisor->phase == AEGIS_PHASE_STOPPING && aegis_kinds[slot->kind].stage <= supervisor->stage)
+        return;
     slot->failures = quick ? slot->failures : 0;
     restart_later(slot, backoff(slot->failures));
     slot->failures++;
@@ -310,6 +314,7 @@ static void member_ended(struct aegis_member *member, const struct aegis_child_e
     aegis_child_free(&member->child);
     aegis_page_free(&member->page);
     free(member);
+    aegis_reload_look(supervisor);
     if (supervisor->phase == AEGIS_PHASE_STOPPING)
         aegis_stop_advance(supervisor);
     aegis_supervisor_publish(supervisor);

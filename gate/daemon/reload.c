@@ -80,9 +80,10 @@ void aegis_reload_begin(struct aegis_supervisor *supervisor)
     struct aegis_error error;
 
     if (supervisor->phase != AEGIS_PHASE_READY) {
-        aegis_log(AEGIS_LOG_WARNING, "not ready yet, or no longer: nothing is reloaded");
+        supervisor->reload_wanted = true;
         return;
     }
+    supervisor->reload_wanted = false;
     if (supervisor->reload != NULL) {
         supervisor->reload->again = true;
         return;
@@ -182,7 +183,12 @@ void aegis_reload_ready(struct aegis_supervisor *supervisor, struct aegis_member
         return;
     if (member == member->slot->next)
         tell_everybody(supervisor);
-    if (supervisor->reload->told && aegis_members_settled(supervisor))
+    aegis_reload_look(supervisor);
+}
+
+void aegis_reload_look(struct aegis_supervisor *supervisor)
+{
+    if (supervisor->reload != NULL && supervisor->reload->told && aegis_members_settled(supervisor))
         finish(supervisor, NULL);
 }
 

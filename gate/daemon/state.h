@@ -67,6 +67,7 @@ struct aegis_supervisor {
     int status;     /* that the program will exit with */
 
     struct aegis_reload *reload; /* NULL: none is under way */
+    bool reload_wanted;          /* SIGHUP came before the gate was ready */
     int64_t reloads;             /* how many ended */
     char reload_problem[512];    /* of the last one; "" when it was taken */
 
@@ -107,6 +108,8 @@ void aegis_reload_cancel(struct aegis_supervisor *supervisor);
 void aegis_reload_reap(struct aegis_supervisor *supervisor);
 /* What the processes say while a reload is under way. */
 void aegis_reload_ready(struct aegis_supervisor *supervisor, struct aegis_member *member);
+/* Somebody may have been the last one who was waited for. */
+void aegis_reload_look(struct aegis_supervisor *supervisor);
 void aegis_reload_failed(struct aegis_supervisor *supervisor, struct aegis_member *member,
                          const char *problem);
 

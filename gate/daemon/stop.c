@@ -66,6 +66,7 @@ void aegis_stop_now(struct aegis_supervisor *supervisor)
     struct aegis_member *member;
 
     aegis_log(AEGIS_LOG_WARNING, "stopping at once: what still runs is cut off");
+    supervisor->stage = AEGIS_STOP_STAGES - 1;
     LIST_FOREACH(member, &supervisor->members, link)
     {
         aegis_child_kill(member->child);

@@ -626,6 +626,41 @@ static void a_bad_configuration_leaves_the_old_one(void **state)
     free(expected);
 }
 
+static void a_second_signal_does_not_wait(void **state)
+{
+    struct gate *gate = *state;
+    int64_t end = aegis_clock_boot() + PATIENCE_MS;
+    pid_t courier;
+
+    begin(gate, "");
+    courier = pid_of(gate, "courier", 0);
+    kill(pid_of(gate, "worker", 0), SIGSTOP); /* it will not finish */
+    kill(gate->pid, SIGTERM);
+    wait_traced(gate, "worker-1 stop", 1);
+    kill(gate->pid, SIGTERM);
+    assert_int_equal(gate_end(gate), EXIT_SUCCESS);
+    assert_int_equal(traced(gate, "courier-0 started"), 1);
+    while (kill(courier, 0) == 0)
+        assert_true(aegis_clock_boot() < end);
+}
+
+static void a_reload_that_comes_early_is_not_lost(void **state)
+{
+    struct gate *gate = *state;
+    int64_t end = aegis_clock_boot() + PATIENCE_MS;
+
+    write_config(gate, "");
+    gate_start(gate);
+    wait_traced(gate, "keeper-0 started", 1);
+    kill(gate->pid, SIGHUP);
+    while (reloads(gate) == 0) {
+        assert_true(aegis_clock_boot() < end);
+        wait_a_little();
+    }
+    wait_ready(gate);
+    stop_well(gate);
+}
+
 static void a_passphrase_reaches_the_keeper_only(void **state)
 {
     struct gate *gate = *state;
@@ -668,6 +703,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_judge_that_hangs_is_killed, make, tear_down),
         cmocka_unit_test_setup_teardown(a_reload_changes_options_and_listeners, make, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_configuration_leaves_the_old_one, make, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_signal_does_not_wait, make, tear_down),
+        cmocka_unit_test_setup_teardown(a_reload_that_comes_early_is_not_lost, make, tear_down),
         cmocka_unit_test_setup_teardown(a_passphrase_reaches_the_keeper_only, make, tear_down),
     };
     const char *kind = argument(argc, argv, "--process=");
