@@ -9,6 +9,7 @@
 #include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
+#include "gate/proxy/inflate.h"
 #include "gate/proxy/outcome.h"
 #include "gate/x402/challenge.h"
 
@@ -18,6 +19,7 @@ enum { CANDIDATES_MAX = 16, PAYMENT_TEXT = 129 };
 struct aegis_purchase {
     /* the 402 */
     bool by_header; /* the challenge came in PAYMENT-REQUIRED; the body says nothing that matters */
+    bool packed;    /* the body has a content coding that must be undone to look into it */
     bool read;      /* all of it */
     enum aegis_http_framing framing;
     uint64_t length;
@@ -67,17 +69,37 @@ static void pass_on_read(struct aegis_exchange *exchange, const char *code, cons
 
 /* ---- The 402 ---- */
 
-/* Reads the challenge from either place and ranks what could be met. True when something could; else *code is
- * NULL for what is no x402, or the code under which it is passed on. */
+/* The challenge from either place. */
+static enum aegis_challenge_result parse_challenge(struct aegis_exchange *exchange,
+                                                   const struct aegis_http_field *header,
+                                                   struct aegis_error *why)
+{
+    struct aegis_purchase *purchase = exchange->purchase;
+    const struct aegis_settings *settings = exchange->settings;
+    size_t size = purchase->size;
+    char *unpacked = NULL;
+    if (purchase->packed) {
+        unpacked =
+            aegis_inflate(purchase->body ? purchase->body : "", size, settings->challenge_body, &size, why);
+        if (!unpacked)
+            return AEGIS_CHALLENGE_MALFORMED;
+    }
+    const char *body = unpacked ? unpacked : purchase->body ? purchase->body : "";
+    enum aegis_challenge_result result =
+        aegis_challenge_parse(header ? header->value.at : NULL, header ? header->value.length : 0, body, size,
+                              settings->assets, &purchase->challenge, why);
+    free(unpacked);
+    return result;
+}
+
+/* Reads the challenge and ranks what could be met. True when something could; else *code is NULL for what is
+ * no x402, or the code under which it is passed on. */
 static bool understand(struct aegis_exchange *exchange, const struct aegis_http_field *header,
                        const char **code, struct aegis_error *why)
 {
     struct aegis_purchase *purchase = exchange->purchase;
     const struct aegis_settings *settings = exchange->settings;
-    const char *body = purchase->body ? purchase->body : "";
-    enum aegis_challenge_result result =
-        aegis_challenge_parse(header ? header->value.at : NULL, header ? header->value.length : 0, body,
-                              purchase->size, settings->assets, &purchase->challenge, why);
+    enum aegis_challenge_result result = parse_challenge(exchange, header, why);
     *code = NULL;
     if (result == AEGIS_CHALLENGE_NONE)
         return false;
@@ -96,11 +118,20 @@ static bool understand(struct aegis_exchange *exchange, const struct aegis_http_
     return true;
 }
 
-static bool is_encoded(const struct aegis_http_head *head)
+enum packing { PLAIN, PACKED, UNREADABLE };
+
+static enum packing packing_of(const struct aegis_http_head *head)
 {
+    static const char *const known[] = {"gzip", "x-gzip", "deflate"};
     size_t count = 0;
     const struct aegis_http_field *field = aegis_http_find(head, "Content-Encoding", &count);
-    return count > 1 || (field && !aegis_http_text_is(field->value, "identity"));
+    if (count == 0 || (count == 1 && aegis_http_text_is(field->value, "identity")))
+        return PLAIN;
+    for (size_t i = 0; count == 1 && i < sizeof(known) / sizeof(*known); i++) {
+        if (aegis_http_text_is(field->value, known[i]))
+            return PACKED;
+    }
+    return UNREADABLE;
 }
 
 /* What keeps a 402 from being paid, as far as its head tells. False: read on. */
@@ -125,11 +156,12 @@ static bool cannot_be_paid(struct aegis_exchange *exchange, const struct aegis_h
         *code = "challenge_ambiguous";
         return !aegis_error_set(why, "there is more than one PAYMENT-REQUIRED");
     }
-    if (count == 0 && is_encoded(head)) {
+    if (count == 0 && packing_of(head) == UNREADABLE) {
         *code = "challenge_encoded";
-        return !aegis_error_set(why, "the body has a content coding, so that it was not looked at");
+        return !aegis_error_set(why, "the body has a content coding that is not known here");
     }
     exchange->purchase->by_header = count == 1;
+    exchange->purchase->packed = count == 0 && packing_of(head) == PACKED;
     return count == 1 && !understand(exchange, header, code, why);
 }
 

@@ -11,6 +11,7 @@ libaegis_proxy_a_SOURCES = \
 	gate/proxy/exchange_upstream.c \
 	gate/proxy/free_paths.c gate/proxy/free_paths.h \
 	gate/proxy/identity.c gate/proxy/identity.h \
+	gate/proxy/inflate.c gate/proxy/inflate.h \
 	gate/proxy/listener.c gate/proxy/listener.h \
 	gate/proxy/outcome.c gate/proxy/outcome.h \
 	gate/proxy/pay.c gate/proxy/pay.h \
@@ -46,6 +47,11 @@ tests_unit_test_proxy_exchange_SOURCES = tests/unit/test_proxy_exchange.c tests/
 	tests/unit/proxy_street.h
 tests_unit_test_proxy_exchange_LDADD = $(proxy_test_libraries)
 TESTS += tests/unit/test_proxy_exchange
+
+check_PROGRAMS += tests/unit/test_proxy_inflate
+tests_unit_test_proxy_inflate_SOURCES = tests/unit/test_proxy_inflate.c
+tests_unit_test_proxy_inflate_LDADD = $(proxy_test_libraries)
+TESTS += tests/unit/test_proxy_inflate
 
 check_PROGRAMS += tests/unit/test_proxy_pay
 tests_unit_test_proxy_pay_SOURCES = tests/unit/test_proxy_pay.c tests/unit/proxy_street.c tests/unit/proxy_street.h

@@ -174,7 +174,7 @@ static void serve_odd(struct wire *wire, const char *request)
                 "\"maxAmountRequired\":\"1\",\"resource\":\"x\",\"payTo\":\"y\",\"maxTimeoutSeconds\":60,"
                 "\"asset\":\"z\"}]}");
     else if (strstr(request, " /encoded "))
-        street_say_challenge_v1(wire, "Content-Encoding: gzip\r\n");
+        street_say_challenge_v1(wire, "Content-Encoding: br\r\n");
 }
 
 static void what_cannot_be_paid_arrives_as_it_came(void **state)
@@ -192,7 +192,7 @@ static void what_cannot_be_paid_arrives_as_it_came(void **state)
         {"/twice", "challenge_ambiguous", "\r\n\r\n{}"},
         {"/v1rubbish", "challenge_malformed", "\r\n\r\n{\"x402Version\":1,\"accepts\":\"money\"}"},
         {"/solana", "no_acceptable_requirement", "\"network\":\"solana\""},
-        {"/encoded", "challenge_encoded", "Content-Encoding: gzip\r\n"},
+        {"/encoded", "challenge_encoded", "Content-Encoding: br\r\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct wire *agent = street_fetch(street, "GET", cases[i].path, "", "");
