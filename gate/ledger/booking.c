@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/ledger/books.h"
@@ -20,8 +21,20 @@ struct rollup {
 
 enum { PENDING = 64 };
 
+/* The last reservation before its row is written: `signed` nearly always comes next and then costs nothing.
+ */
+struct reservation {
+    json_t *body; /* NULL: there is none */
+    char *id;
+    char *agent;
+    int64_t seq;
+    int64_t changed;
+    enum aegis_payment_state state;
+};
+
 struct aegis_booking {
     struct aegis_books *store;
+    struct reservation last;
     struct rollup pending[PENDING];
     size_t count;
     int64_t seq; /* of the last entry applied; 0: nothing to write to the head */
@@ -56,8 +69,17 @@ static void rollup_clear(struct rollup *rollup)
     free(rollup->token);
 }
 
+static void reservation_clear(struct reservation *reservation)
+{
+    json_decref(reservation->body);
+    free(reservation->id);
+    free(reservation->agent);
+    memset(reservation, 0, sizeof *reservation);
+}
+
 void aegis_booking_discard(struct aegis_booking *booking)
 {
+    reservation_clear(&booking->last);
     for (size_t i = 0; i < booking->count; i++)
         rollup_clear(&booking->pending[i]);
     booking->count = 0;
@@ -121,21 +143,6 @@ static bool rollups_write(struct aegis_booking *booking, struct aegis_error *err
     for (size_t i = 0; i < booking->count; i++)
         rollup_clear(&booking->pending[i]);
     booking->count = 0;
-    return true;
-}
-
-bool aegis_booking_flush(struct aegis_booking *booking, struct aegis_error *error)
-{
-    if (!rollups_write(booking, error))
-        return false;
-    if (booking->seq == 0)
-        return true;
-    if (!aegis_store_run(booking->store, error,
-                         "INSERT INTO head(one, seq, hash) VALUES(1, ?1, ?2)"
-                         " ON CONFLICT(one) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
-                         "ih", booking->seq, booking->hash))
-        return false;
-    booking->seq = 0;
     return true;
 }
 
@@ -213,27 +220,45 @@ static int64_t decimal_second(const json_t *authorization, const char *name)
     return strtoll(aegis_json_text(authorization, name, "0"), NULL, 10);
 }
 
-static bool insert_payment(struct aegis_booking *booking, const struct aegis_entry *entry, const json_t *body,
-                           const struct share *share, enum aegis_payment_state state,
+static bool insert_payment(struct aegis_booking *booking, const struct reservation *from,
                            struct aegis_error *error)
 {
-    const json_t *authorization = json_object_get(body, "authorization");
+    const json_t *body = from->body, *authorization = json_object_get(body, "authorization");
     return aegis_store_run(
         booking->store, error,
         "INSERT INTO payment(seq, id, agent, state, at, changed, method, url, host, network, asset, token,"
         " decimals, amount, scaled, payer, pay_to, valid_after, valid_before, nonce, request_hash,"
         " idempotency_key, x402_version, tx, status) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
         " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, '', 0)",
-        "itttiittttttittttiitt"
-        "ti",
-        entry->seq, entry->payment, entry->agent, aegis_payment_state_name(state), share->at, entry->at,
-        aegis_json_text(body, "method", ""), aegis_json_text(body, "url", ""), share->host, share->network,
-        share->asset, share->token, aegis_json_integer(body, "decimals", 0),
+        "itttiittttttittttiittti", from->seq, from->id, from->agent, aegis_payment_state_name(from->state),
+        aegis_json_integer(body, "at", 0), from->changed, aegis_json_text(body, "method", ""),
+        aegis_json_text(body, "url", ""), aegis_json_text(body, "host", ""),
+        aegis_json_text(body, "network", ""), aegis_json_text(body, "asset", ""),
+        aegis_json_text(body, "token", ""), aegis_json_integer(body, "decimals", 0),
         aegis_json_text(body, "amount", ""), aegis_json_text(body, "scaled", ""),
-        aegis_json_text(authorization, "from", ""), share->payee, decimal_second(authorization, "validAfter"),
-        decimal_second(authorization, "validBefore"), aegis_json_text(authorization, "nonce", ""),
-        aegis_json_text(body, "request_hash", ""), aegis_json_text(body, "idempotency_key", ""),
-        aegis_json_integer(body, "x402_version", 0));
+        aegis_json_text(authorization, "from", ""), aegis_json_text(body, "pay_to", ""),
+        decimal_second(authorization, "validAfter"), decimal_second(authorization, "validBefore"),
+        aegis_json_text(authorization, "nonce", ""), aegis_json_text(body, "request_hash", ""),
+        aegis_json_text(body, "idempotency_key", ""), aegis_json_integer(body, "x402_version", 0));
+}
+
+/* Writes the row of the last reservation. */
+static enum aegis_booking_result reservation_write(struct aegis_booking *booking, struct aegis_error *error)
+{
+    struct reservation *last = &booking->last;
+    if (last->body == NULL)
+        return AEGIS_BOOKING_OK;
+    enum aegis_booking_result result = AEGIS_BOOKING_OK;
+    if (!insert_payment(booking, last, error)) {
+        result = AEGIS_BOOKING_DATABASE;
+        if (sqlite3_extended_errcode(booking->store->db) == SQLITE_CONSTRAINT_UNIQUE) {
+            aegis_error_set(error, "entry %lld: reserves payment %s, which is there already",
+                            (long long)last->seq, last->id);
+            result = AEGIS_BOOKING_IMPOSSIBLE;
+        }
+    }
+    reservation_clear(last);
+    return result;
 }
 
 static bool remember_request(struct aegis_booking *booking, const struct aegis_entry *entry,
@@ -271,11 +296,17 @@ static enum aegis_booking_result apply_reservation(struct aegis_booking *booking
     };
     if (!aegis_amount_parse(aegis_json_text(body, "scaled", ""), &share.scaled))
         return impossible(error, entry, "has no amount");
-    if (!insert_payment(booking, entry, body, &share, state, error)) {
-        if (sqlite3_extended_errcode(booking->store->db) == SQLITE_CONSTRAINT_UNIQUE)
-            return impossible(error, entry, "reserves a payment that is there already");
-        return AEGIS_BOOKING_DATABASE;
-    }
+    enum aegis_booking_result before = reservation_write(booking, error);
+    if (before != AEGIS_BOOKING_OK)
+        return before;
+    booking->last = (struct reservation){
+        .body = json_incref((json_t *)body),
+        .id = aegis_strdup(entry->payment),
+        .agent = aegis_strdup(entry->agent),
+        .seq = entry->seq,
+        .changed = entry->at,
+        .state = state,
+    };
     if (!remember_request(booking, entry, body, &share, error))
         return AEGIS_BOOKING_DATABASE;
     return move_share(booking, entry, &share, 0, as_sum(state), error);
@@ -311,6 +342,9 @@ static enum aegis_booking_result apply_change(struct aegis_booking *booking, con
 {
     enum aegis_payment_state from, to;
     enum aegis_entry_kind kind;
+    enum aegis_booking_result before = reservation_write(booking, error);
+    if (before != AEGIS_BOOKING_OK)
+        return before;
     sqlite3_stmt *row =
         aegis_store_bind(booking->store, error,
                          "SELECT seq, state, agent, host, pay_to, network, asset, token, at, scaled"
@@ -342,6 +376,18 @@ static enum aegis_booking_result apply_change(struct aegis_booking *booking, con
     if (result != AEGIS_BOOKING_OK || kind == AEGIS_ENTRY_REPEATED)
         return result;
     return done(write_state(booking, entry, body, seq, to, error));
+}
+
+static enum aegis_booking_result apply_signed(struct aegis_booking *booking, const struct aegis_entry *entry,
+                                              const json_t *body, struct aegis_error *error)
+{
+    struct reservation *last = &booking->last;
+    if (last->body == NULL || strcmp(last->id, entry->payment) != 0 ||
+        strcmp(last->agent, entry->agent) != 0 || last->state != AEGIS_PAYMENT_RESERVED)
+        return apply_change(booking, entry, body, error);
+    last->state = AEGIS_PAYMENT_SIGNED;
+    last->changed = entry->at;
+    return AEGIS_BOOKING_OK;
 }
 
 /* Everything else */
@@ -453,7 +499,7 @@ static enum aegis_booking_result apply_revoked(struct aegis_booking *booking, co
 static applier *const appliers[AEGIS_ENTRY_KINDS] = {
     [AEGIS_ENTRY_POLICY] = apply_policy,     [AEGIS_ENTRY_AGENT] = apply_agent,
     [AEGIS_ENTRY_DECISION] = apply_decision, [AEGIS_ENTRY_RESERVED] = apply_reserved,
-    [AEGIS_ENTRY_SIGNED] = apply_change,     [AEGIS_ENTRY_REPEATED] = apply_change,
+    [AEGIS_ENTRY_SIGNED] = apply_signed,     [AEGIS_ENTRY_REPEATED] = apply_change,
     [AEGIS_ENTRY_EXTERNAL] = apply_external, [AEGIS_ENTRY_SETTLED] = apply_change,
     [AEGIS_ENTRY_DELIVERED] = apply_change,  [AEGIS_ENTRY_REFUSED] = apply_change,
     [AEGIS_ENTRY_UNKNOWN] = apply_change,    [AEGIS_ENTRY_EXPIRED] = apply_change,
@@ -461,6 +507,21 @@ static applier *const appliers[AEGIS_ENTRY_KINDS] = {
     [AEGIS_ENTRY_NOTICE] = apply_notice,     [AEGIS_ENTRY_HEARTBEAT] = apply_heartbeat,
     [AEGIS_ENTRY_REVOKED] = apply_revoked,   [AEGIS_ENTRY_RESUMED] = NULL,
 };
+
+bool aegis_booking_flush(struct aegis_booking *booking, struct aegis_error *error)
+{
+    if (reservation_write(booking, error) != AEGIS_BOOKING_OK || !rollups_write(booking, error))
+        return false;
+    if (booking->seq == 0)
+        return true;
+    if (!aegis_store_run(booking->store, error,
+                         "INSERT INTO head(one, seq, hash) VALUES(1, ?1, ?2)"
+                         " ON CONFLICT(one) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
+                         "ih", booking->seq, booking->hash))
+        return false;
+    booking->seq = 0;
+    return true;
+}
 
 enum aegis_booking_result aegis_booking_apply(struct aegis_booking *booking, const struct aegis_entry *entry,
                                               const json_t *body, struct aegis_error *error)

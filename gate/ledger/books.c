@@ -146,7 +146,7 @@ static char *payments_question(const struct aegis_payment_filter *filter)
         sqlite3_str_appendall(text, ")");
         if ((filter->states & (1u << AEGIS_PAYMENT_SETTLED | 1u << AEGIS_PAYMENT_EXPIRED |
                                1u << AEGIS_PAYMENT_CANCELLED)) == 0)
-            sqlite3_str_appendall(text, " AND state NOT IN ('settled', 'expired', 'cancelled')");
+            sqlite3_str_appendall(text, " AND " AEGIS_STORE_OPEN);
     }
     const struct {
         const char *condition;

@@ -36,8 +36,7 @@ static const char books_schema[] =
     " tx TEXT NOT NULL, status INTEGER NOT NULL) STRICT;"
     "CREATE INDEX payment_at ON payment(at);"
     "CREATE INDEX payment_agent ON payment(agent, at);"
-    "CREATE INDEX payment_open ON payment(valid_before) WHERE state NOT IN ('settled', 'expired', "
-    "'cancelled');"
+    "CREATE INDEX payment_open ON payment(valid_before) WHERE " AEGIS_STORE_OPEN ";"
     "CREATE TABLE rollup("
     " agent TEXT NOT NULL, day INTEGER NOT NULL, host TEXT NOT NULL, payee TEXT NOT NULL,"
     " network TEXT NOT NULL, asset TEXT NOT NULL, token TEXT NOT NULL, settled TEXT NOT NULL,"
@@ -80,9 +79,19 @@ bool aegis_store_script(struct aegis_books *store, const char *script, struct ae
     return aegis_store_fault(store, error);
 }
 
+/* No process here has threads, so SQLite needs no locks of its own, nor the books it keeps on its memory. It
+ * takes this only before its first use in a process, and that is early enough. */
+static void tune(void)
+{
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 512, 256);
+}
+
 struct aegis_books *aegis_store_open(const char *path, int flags, const char *vfs, struct aegis_error *error)
 {
     struct aegis_books *store = aegis_alloc(sizeof *store);
+    tune();
     store->path = aegis_strdup(path);
     int code = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     AEGIS_ASSERT(store->db != NULL);

@@ -14,6 +14,10 @@
 #define AEGIS_STORE_APPLICATION 0x41656769 /* "Aegi" */
 #define AEGIS_STORE_SCHEMA      1
 
+/* Payments whose fate is open, in the words of the index on them. Not `NOT IN (...)`: SQLite builds a table
+ * for such a list each time it looks whether a row belongs into the index. */
+#define AEGIS_STORE_OPEN "state <> 'settled' AND state <> 'expired' AND state <> 'cancelled'"
+
 /* A connection and the statements that were prepared on it. Statements are found by the address of their
  * text, so every text must be a constant. Their number is fixed by the code, not by data. */
 #define AEGIS_STORE_STATEMENTS 96
