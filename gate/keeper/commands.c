@@ -122,7 +122,7 @@ static void command_resume(struct aegis_peer *peer, int64_t id, const json_t *ar
         return;
     }
     aegis_keeper_clock_resume(&keeper->clock);
-    aegis_counters_reset(keeper->counters);
+    aegis_counters_reset(keeper->counters, keeper->clock.now);
     add_entry(peer, id, AEGIS_ENTRY_RESUMED, NULL, json_pack("{s:s}", "what", "clock"));
 }
 

@@ -32,6 +32,12 @@ struct counter {
     char *token;
     int64_t start, end; /* of the window that the sum is about; end of calendar windows only */
     struct aegis_books_sum sum;
+    /* Calendar windows: the sum of the one before, as far back as `before_start`. Payments that were begun in
+     * it may still be judged, and count there. */
+    int64_t before_start;
+    struct aegis_books_sum before;
+    /* Rolling windows: reach back from the oldest payment being judged; what is too old for a question is
+     * taken off its answer. */
     struct aegis_rolling rolling;
 };
 
@@ -68,6 +74,7 @@ struct aegis_counters {
     TAILQ_HEAD(, scope) by_use; /* the longest unused first */
     bool asked[SCOPE_KINDS];    /* somebody asks about this kind of scope: only those are kept */
     uint64_t last;
+    int64_t latest;        /* time that anything was about */
     struct judged *judged; /* numbers ascend */
     size_t judged_count, judged_room;
     size_t counters;
@@ -162,7 +169,7 @@ static struct scope *scope_find(struct aegis_counters *counters, enum scope_kind
     return scope;
 }
 
-void aegis_counters_reset(struct aegis_counters *counters)
+void aegis_counters_reset(struct aegis_counters *counters, int64_t now)
 {
     struct scope *scope;
     TAILQ_FOREACH(scope, &counters->by_use, by_use)
@@ -170,6 +177,7 @@ void aegis_counters_reset(struct aegis_counters *counters)
         while (!LIST_EMPTY(&scope->counters))
             counter_free(counters, LIST_FIRST(&scope->counters));
     }
+    counters->latest = now;
 }
 
 static void share_clear(struct aegis_share *share)
@@ -194,6 +202,12 @@ void aegis_counters_free(struct aegis_counters **pointer)
     free(counters->judged);
     aegis_table_free(&counters->scopes);
     free(counters);
+}
+
+static void pass(struct aegis_counters *counters, int64_t at)
+{
+    if (at > counters->latest)
+        counters->latest = at;
 }
 
 /* Tentative payments */
@@ -240,6 +254,7 @@ static void start_asking(struct aegis_counters *counters, enum scope_kind kind)
 uint64_t aegis_counters_try(struct aegis_counters *counters, const struct aegis_share *share)
 {
     AEGIS_ASSERT(share->scaled <= AEGIS_SHARE_MAX);
+    pass(counters, share->at);
     if (counters->judged_count == counters->judged_room) {
         counters->judged_room = counters->judged_room == 0 ? 64 : counters->judged_room * 2;
         counters->judged = realloc(counters->judged, counters->judged_room * sizeof *counters->judged);
@@ -309,7 +324,11 @@ static void counter_turn(struct counter *counter, int64_t now)
 {
     if (counter->window == ROLLING || now < counter->end)
         return;
+    int64_t start = counter->start, end = counter->end;
     aegis_window_bounds((enum aegis_window)counter->window, now, &counter->start, &counter->end);
+    bool next = counter->start == end;
+    counter->before_start = next ? start : end;
+    counter->before = next ? counter->sum : (struct aegis_books_sum){0};
     memset(&counter->sum, 0, sizeof counter->sum);
 }
 
@@ -329,11 +348,13 @@ static void counter_move(struct counter *counter, const struct aegis_share *shar
     if (!takes(counter->chain, counter->token, share->network, share->token))
         return;
     counter_turn(counter, share->at);
-    if (share->at < counter->start) /* has left the window */
-        return;
-    if (counter->window == ROLLING)
-        sum_move(aegis_rolling_at(&counter->rolling, share->at), share->scaled, from, to);
-    sum_move(&counter->sum, share->scaled, from, to);
+    if (share->at >= counter->start) {
+        if (counter->window == ROLLING)
+            sum_move(aegis_rolling_at(&counter->rolling, share->at), share->scaled, from, to);
+        sum_move(&counter->sum, share->scaled, from, to);
+    } else if (counter->window != ROLLING && share->at >= counter->before_start) {
+        sum_move(&counter->before, share->scaled, from, to);
+    }
 }
 
 void aegis_counters_move(struct aegis_counters *counters, const struct aegis_share *share,
@@ -371,6 +392,7 @@ static bool counter_fill(struct counter *counter, struct aegis_books *books,
         return aegis_books_since(books, of, counter->start, fill, counter, error);
     }
     aegis_window_bounds((enum aegis_window)counter->window, now, &counter->start, &counter->end);
+    counter->before_start = counter->start;
     if (counter->window == HOUR)
         return aegis_books_since(books, of, counter->start, fill, counter, error);
     int64_t day = counter->window == TOTAL ? 0 : counter->start / DAY_MS;
@@ -444,19 +466,34 @@ static struct counter *counter_find(struct scope *scope, const struct counter *l
     return NULL;
 }
 
-static void counter_forward(struct counter *counter, int64_t now)
+/* The time of the oldest payment being judged, at most `now`. */
+static int64_t oldest_judged(const struct aegis_counters *counters, int64_t now)
+{
+    for (size_t i = 0; i < counters->judged_count; i++)
+        if (counters->judged[i].share.at < now)
+            now = counters->judged[i].share.at;
+    return now;
+}
+
+static void sum_take(struct aegis_books_sum *sum, const struct aegis_books_sum *part)
+{
+    AEGIS_ASSERT(aegis_amount_sub(sum->settled, part->settled, &sum->settled) &&
+                 aegis_amount_sub(sum->exposed, part->exposed, &sum->exposed));
+    sum->payments -= part->payments;
+    sum->settlements -= part->settlements;
+}
+
+static void counter_forward(const struct aegis_counters *counters, struct counter *counter, int64_t now)
 {
     struct aegis_books_sum left;
     counter_turn(counter, now);
     if (counter->window != ROLLING)
         return;
-    counter->start = now - counter->length + 1;
-    while (aegis_rolling_leave(&counter->rolling, counter->start, &left)) {
-        AEGIS_ASSERT(aegis_amount_sub(counter->sum.settled, left.settled, &counter->sum.settled));
-        AEGIS_ASSERT(aegis_amount_sub(counter->sum.exposed, left.exposed, &counter->sum.exposed));
-        counter->sum.payments -= left.payments;
-        counter->sum.settlements -= left.settlements;
-    }
+    int64_t start = oldest_judged(counters, now) - counter->length + 1;
+    if (start > counter->start)
+        counter->start = start;
+    while (aegis_rolling_leave(&counter->rolling, counter->start, &left))
+        sum_take(&counter->sum, &left);
 }
 
 /* Adds the payments being judged that came before `number`. Returns the time of the first, or INT64_MAX. */
@@ -475,20 +512,50 @@ static int64_t add_tentative(const struct scope *scope, const struct counter *co
     return first;
 }
 
-static void counter_answer(const struct scope *scope, struct counter *counter, uint64_t number, int64_t now,
+static void rolling_answer(const struct scope *scope, struct counter *counter, uint64_t number, int64_t now,
                            struct aegis_books_sum *out, int64_t *resets_at)
 {
-    counter_forward(counter, now);
+    struct aegis_books_sum old;
+    int64_t start = now - counter->length + 1;
+    int64_t oldest = aegis_rolling_before(&counter->rolling, start, &old);
     *out = counter->sum;
-    int64_t first = add_tentative(scope, counter, number, counter->start, out);
+    sum_take(out, &old);
+    int64_t first = add_tentative(scope, counter, number, start, out);
+    if (oldest < first)
+        first = oldest;
+    *resets_at = first == INT64_MAX ? 0 : first + counter->length;
+}
+
+/* False for a time that the counter is past. */
+static bool counter_answer(const struct aegis_counters *counters, const struct scope *scope,
+                           struct counter *counter, uint64_t number, int64_t now, struct aegis_books_sum *out,
+                           int64_t *resets_at)
+{
+    counter_forward(counters, counter, now);
     if (counter->window == ROLLING) {
-        int64_t oldest = aegis_rolling_oldest(&counter->rolling);
-        if (oldest < first)
-            first = oldest;
-        *resets_at = first == INT64_MAX ? 0 : first + counter->length;
-    } else {
-        *resets_at = counter->window == TOTAL ? 0 : counter->end;
+        rolling_answer(scope, counter, number, now, out, resets_at);
+        return now - counter->length + 1 >= counter->start;
     }
+    bool current = now >= counter->start;
+    *out = current ? counter->sum : counter->before;
+    add_tentative(scope, counter, number, current ? counter->start : counter->before_start, out);
+    *resets_at = counter->window == TOTAL ? 0 : current ? counter->end : counter->start;
+    return now >= counter->before_start;
+}
+
+/* From the books, by a counter for this one question. Only a question that waited while others went on, or
+ * that began before the clock was set back, comes here. */
+static bool answer_late(struct aegis_counters *counters, struct scope *scope, struct aegis_books *books,
+                        const struct counter *like, const struct aegis_share *share, uint64_t number,
+                        int64_t now, struct aegis_books_sum *out, int64_t *resets_at,
+                        struct aegis_error *error)
+{
+    struct counter *counter = counter_new(counters, scope, books, like, share, now, error);
+    if (counter == NULL)
+        return false;
+    counter_answer(counters, scope, counter, number, now, out, resets_at);
+    counter_free(counters, counter);
+    return true;
 }
 
 bool aegis_counters_spent(struct aegis_counters *counters, struct aegis_books *books, const char *scope_name,
@@ -510,12 +577,15 @@ bool aegis_counters_spent(struct aegis_counters *counters, struct aegis_books *b
     start_asking(counters, kind);
     struct scope *scope = scope_find(counters, kind, share, true);
     struct counter *counter = counter_find(scope, &like);
+    pass(counters, now);
     if (counter == NULL)
-        counter = counter_new(counters, scope, books, &like, share, now, error);
+        counter = counter_new(
+            counters, scope, books, &like, share,
+            like.window == ROLLING ? oldest_judged(counters, counters->latest) : counters->latest, error);
     if (counter == NULL)
         return false;
-    counter_answer(scope, counter, number, now, out, resets_at);
-    return true;
+    return counter_answer(counters, scope, counter, number, now, out, resets_at) ||
+           answer_late(counters, scope, books, &like, share, number, now, out, resets_at, error);
 }
 
 size_t aegis_counters_count(const struct aegis_counters *counters)

@@ -41,8 +41,9 @@ struct aegis_counters;
 struct aegis_counters *aegis_counters_new(void);
 void aegis_counters_free(struct aegis_counters **counters);
 
-/* Forgets every durable sum, so that they are read from the books again; tentative payments stay. */
-void aegis_counters_reset(struct aegis_counters *counters);
+/* Forgets every durable sum, so that they are read from the books again; tentative payments stay. `now` may
+ * be earlier than what was asked about before. */
+void aegis_counters_reset(struct aegis_counters *counters, int64_t now);
 
 /* A payment begins to be judged; returns its number. */
 uint64_t aegis_counters_try(struct aegis_counters *counters, const struct aegis_share *share);
@@ -57,8 +58,8 @@ void aegis_counters_move(struct aegis_counters *counters, const struct aegis_sha
 #define AEGIS_NUMBER_LAST UINT64_MAX /* sees every tentative payment */
 
 /* The sums of `scope` (agent, gate, agent+host, agent+payee, host, payee: of `share`'s), `window`, `chain`
- * and `token`, as seen by payment `number` at `now`. `now` never goes back except after a reset. False when
- * the query is none, or the books cannot be read. */
+ * and `token`, as seen by payment `number` at `now`, the time that it was begun at: one that is judged past a
+ * boundary counts before it. False when the query is none, or the books cannot be read. */
 bool aegis_counters_spent(struct aegis_counters *counters, struct aegis_books *books, const char *scope,
                           const char *window, const char *chain, const char *token,
                           const struct aegis_share *share, uint64_t number, int64_t now,

@@ -63,7 +63,7 @@ static void ledger_reopened(void *context)
 {
     struct aegis_keeper *keeper = context;
     struct aegis_error error;
-    aegis_counters_reset(keeper->counters);
+    aegis_counters_reset(keeper->counters, keeper->clock.now);
     aegis_loaded_forget_records(keeper->loaded);
     aegis_identities_forget_records(keeper->identities);
     aegis_outcome_reread(keeper);

@@ -77,12 +77,28 @@ bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t start, struct ae
     return true;
 }
 
-int64_t aegis_rolling_oldest(struct aegis_rolling *rolling)
+static void add(struct aegis_books_sum *sum, const struct aegis_books_sum *part)
 {
+    AEGIS_ASSERT(aegis_amount_add(sum->settled, part->settled, &sum->settled) &&
+                 aegis_amount_add(sum->exposed, part->exposed, &sum->exposed));
+    sum->payments += part->payments;
+    sum->settlements += part->settlements;
+}
+
+int64_t aegis_rolling_before(struct aegis_rolling *rolling, int64_t start, struct aegis_books_sum *out)
+{
+    memset(out, 0, sizeof *out);
     /* What is empty now stays empty: a payment comes back to a time only if it never left it. */
     while (rolling->count > 0 && bucket(rolling, 0)->sum.payments == 0) {
         rolling->first = (rolling->first + 1) % rolling->room;
         rolling->count--;
     }
-    return rolling->count == 0 ? INT64_MAX : bucket(rolling, 0)->at;
+    for (size_t i = 0; i < rolling->count; i++) {
+        struct aegis_rolling_bucket *one = bucket(rolling, i);
+        if (one->at < start)
+            add(out, &one->sum);
+        else if (one->sum.payments > 0)
+            return one->at;
+    }
+    return INT64_MAX;
 }

@@ -26,7 +26,8 @@ struct aegis_books_sum *aegis_rolling_at(struct aegis_rolling *rolling, int64_t 
 /* Takes out the oldest sum if it is from before `start`. False when there is none. */
 bool aegis_rolling_leave(struct aegis_rolling *rolling, int64_t start, struct aegis_books_sum *out);
 
-/* The time of the oldest sum that holds a payment; INT64_MAX when none does. */
-int64_t aegis_rolling_oldest(struct aegis_rolling *rolling);
+/* Sums up what is from before `start` and still here. Returns the time of the oldest payment that is not;
+ * INT64_MAX when there is none. */
+int64_t aegis_rolling_before(struct aegis_rolling *rolling, int64_t start, struct aegis_books_sum *out);
 
 #endif

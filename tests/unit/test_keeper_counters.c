@@ -254,7 +254,7 @@ static void random_operations(void **state)
             break;
         case 5:
             if (dice(400) == 0)
-                aegis_counters_reset(world->counters);
+                aegis_counters_reset(world->counters, world->now);
             break;
         default:
             compare_some(world);
@@ -336,29 +336,118 @@ static void refuses_queries(void **state)
                                           &world->error));
 }
 
+static aegis_amount exposed(struct world *world, const char *window, const struct aegis_share *share,
+                            uint64_t number)
+{
+    struct aegis_books_sum sum;
+    int64_t resets_at;
+    if (!aegis_counters_spent(world->counters, aegis_ledger_books(world->ledger), "agent", window, "*", "*",
+                              share, number, share->at, &sum, &resets_at, &world->error))
+        fail_msg("%s", world->error.text);
+    return sum.exposed;
+}
+
+static void buy_at(struct world *world, uint64_t number, int64_t at)
+{
+    struct made made = {.agent = "agent-1",
+                        .host = "h",
+                        .payee = "p",
+                        .network = "eip155:1",
+                        .token = "USDC",
+                        .url = "http://x/",
+                        .amount = 1000000,
+                        .decimals = 6,
+                        .at = at,
+                        .valid_before = at / 1000 + 60};
+    char id[AEGIS_ENTRY_ID_TEXT];
+    aegis_entry_id("pay_", at, id);
+    assert_true(aegis_ledger_begin(world->ledger, &world->error));
+    assert_true(maker_buy(world->ledger, &made, id, (unsigned long)number));
+    assert_int_equal(aegis_ledger_commit(world->ledger, &world->error), AEGIS_LEDGER_OK);
+    aegis_counters_keep(world->counters, number);
+}
+
+/* One payment begins before midnight and is judged after it, when another one was asked about the new day:
+ * each sees and joins the window that it began in. `asked` says whether anybody asked before. */
+static void across_the_boundary(struct world *world, const char *window, int64_t boundary, bool asked)
+{
+    struct aegis_share early = {"agent-1", "h", "p", "eip155:1", "USDC", boundary - 100, TOKEN}, late = early;
+    late.at = boundary + 10;
+    uint64_t first = aegis_counters_try(world->counters, &early);
+    buy_at(world, first, early.at);
+    if (asked)
+        assert_true(exposed(world, window, &early, AEGIS_NUMBER_LAST) == TOKEN);
+    uint64_t second = aegis_counters_try(world->counters, &early),
+             third = aegis_counters_try(world->counters, &late);
+    bool rolling = strncmp(window, "rolling", 7) == 0;
+    if (asked)
+        assert_true(exposed(world, window, &late, third) == (rolling ? TOKEN : 0));
+    buy_at(world, third, late.at);
+    assert_true(exposed(world, window, &early, second) >= TOKEN);
+    buy_at(world, second, early.at);
+    assert_true(exposed(world, window, &late, AEGIS_NUMBER_LAST) == (rolling ? 2 * TOKEN : TOKEN));
+    assert_true(exposed(world, window, &early, AEGIS_NUMBER_LAST) >= 2 * TOKEN);
+}
+
+static void judged_past_a_boundary(void **state)
+{
+    static const char *const all[] = {"hour", "day", "week", "month"};
+    struct world *world = *state;
+    int64_t boundary = 1764547200000; /* 2025-12-01, a Monday */
+    for (size_t i = 0; i < 8; i++) {
+        across_the_boundary(world, all[i / 2], boundary, i % 2 == 0);
+        void *again = world;
+        teardown(&again);
+        setup(&again);
+        *state = world = again;
+    }
+}
+
+/* Likewise where what counts leaves by the millisecond. */
+static void judged_past_a_rolling_end(void **state)
+{
+    struct world *world = *state;
+    struct aegis_share old = {"agent-1", "h", "p", "eip155:1", "USDC", 1764547200000, TOKEN}, early = old,
+                       late = old;
+    early.at += 59900;
+    late.at += 60010;
+    buy_at(world, aegis_counters_try(world->counters, &old), old.at);
+    uint64_t second = aegis_counters_try(world->counters, &early),
+             third = aegis_counters_try(world->counters, &late);
+    assert_true(exposed(world, "rolling:60", &late, third) == TOKEN); /* `early`, not `old` */
+    assert_true(exposed(world, "rolling:60", &early, second) == TOKEN);
+    buy_at(world, second, early.at);
+    buy_at(world, third, late.at);
+    late.at++;
+    assert_true(exposed(world, "rolling:60", &late, AEGIS_NUMBER_LAST) == 2 * TOKEN);
+}
+
 /* Payments that come out of order, leave, and empty places. */
 static void rolls(void **state)
 {
     struct aegis_rolling rolling = {0};
-    struct aegis_books_sum left;
+    struct aegis_books_sum left, old;
     (void)state;
     static const int64_t times[] = {50, 10, 30, 20, 40, 30};
     for (size_t i = 0; i < 6; i++)
         aegis_rolling_at(&rolling, times[i])->payments++;
-    assert_int_equal(aegis_rolling_oldest(&rolling), 10);
+    assert_int_equal(aegis_rolling_before(&rolling, 0, &old), 10);
+    assert_int_equal(old.payments, 0);
+    assert_int_equal(aegis_rolling_before(&rolling, 31, &old), 40);
+    assert_int_equal(old.payments, 4);
     assert_int_equal(aegis_rolling_at(&rolling, 30)->payments, 2);
     assert_true(aegis_rolling_leave(&rolling, 11, &left));
     assert_int_equal(left.payments, 1);
     assert_false(aegis_rolling_leave(&rolling, 20, &left));
     aegis_rolling_at(&rolling, 20)->payments--;
-    assert_int_equal(aegis_rolling_oldest(&rolling), 30);
+    assert_int_equal(aegis_rolling_before(&rolling, 0, &old), 30);
     for (int64_t at = 100; at < 1000; at++)
         aegis_rolling_at(&rolling, at)->payments++;
     for (int64_t at = 100; at < 1000; at++)
         assert_int_equal(aegis_rolling_at(&rolling, at)->payments, 1);
     while (aegis_rolling_leave(&rolling, 2000, &left))
         ;
-    assert_int_equal(aegis_rolling_oldest(&rolling), INT64_MAX);
+    assert_int_equal(aegis_rolling_before(&rolling, 0, &old), INT64_MAX);
     aegis_rolling_clear(&rolling);
 }
 
@@ -371,6 +460,8 @@ int main(void)
         CASE(refuses_queries),
         CASE(sees_only_the_earlier),
         CASE(sees_all_that_is_durable),
+        CASE(judged_past_a_boundary),
+        CASE(judged_past_a_rolling_end),
         CASE(random_operations),
     };
     if (sodium_init() < 0)
