@@ -130,9 +130,11 @@ static enum aegis_agent_credential remember(struct aegis_agent *agent, struct ae
     aegis_identity_release(&agent->identity);
     if (value.length > sizeof(agent->credential))
         return AEGIS_CREDENTIAL_MALFORMED;
-    sodium_memzero(agent->credential, agent->credential_length);
-    memcpy(agent->credential, value.at, value.length);
-    agent->credential_length = value.length;
+    if (value.at != agent->credential) { /* else it is what was remembered, for a tunnel */
+        sodium_memzero(agent->credential, agent->credential_length);
+        memcpy(agent->credential, value.at, value.length);
+        agent->credential_length = value.length;
+    }
     if (!key_of(agent, &key))
         return AEGIS_CREDENTIAL_MALFORMED;
     agent->identity = aegis_identity_cache_get(agent->proxy->identities, &key, now);

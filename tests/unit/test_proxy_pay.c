@@ -146,6 +146,7 @@ static void a_tunnel_for_plain_http_ends_here(void **state)
 {
     struct street *street = *state;
     street->serve = street_serve_paid;
+    street->cache_ms = 0; /* inside, the keeper is asked anew who that is */
     struct wire *agent = street_agent(street);
     char *connect =
         aegis_format("CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
