@@ -286,6 +286,22 @@ static void stock_ows_shares_the_cap(void **state)
     assert_int_equal(fixture_state(fixture, payment), AEGIS_PAYMENT_EXPIRED);
 }
 
+/* The file of a revoked key is back (a backup); nobody has asked the gate for anything since it started. */
+static void stock_ows_gets_nothing_for_a_revoked_key(void **state)
+{
+    struct fixture *fixture = *state;
+    char why[512];
+    json_decref(fixture_buy(fixture, 0, &(struct request){.path = "/x"}));
+    json_decref(command(fixture, "revoke", json_pack("{s:s}", "key", fixture->agent), NULL));
+    fixture_kill(fixture);
+    json_decref(fixture->command.inbox);
+    fixture_shell(aegis_format("cp '%s'/keys/* '%s'/keys/", fixture_template.folder, fixture->folder));
+    assert_true(fixture_start(fixture));
+    assert_null(command(fixture, "external", external_arguments(fixture, "1000000", 300), why));
+    assert_string_equal(why, "The agent's key was revoked.");
+    assert_int_equal(fixture_entries(fixture, "external", NULL), 0);
+}
+
 static void stock_ows_gets_nothing_odd(void **state)
 {
     struct fixture *fixture = *state;
@@ -417,6 +433,7 @@ int main(void)
         FIXTURE_CASE(notices_and_states_go_with_the_decision),
         FIXTURE_CASE(a_tick_revokes),
         FIXTURE_CASE(stock_ows_shares_the_cap),
+        FIXTURE_CASE(stock_ows_gets_nothing_for_a_revoked_key),
         FIXTURE_CASE(stock_ows_gets_nothing_odd),
         FIXTURE_CASE(owners_need_no_token),
         FIXTURE_CASE(owners_with_a_wrong_passphrase_have_no_wallet),
