@@ -41,9 +41,10 @@ tests_unit_test_supervisor_LDADD = libaegis_daemon.a libaegis_judge.a libaegis_v
 pkgdata_DATA = contrib/aegis.yaml
 systemdunitdir = $(prefix)/lib/systemd/system
 systemdunit_DATA = contrib/aegis.service
+# In brackets, because `config.status` replaces such names in this very file.
 contrib/aegis.service: $(srcdir)/contrib/aegis.service.in Makefile
 	@$(MKDIR_P) contrib
-	$(AM_V_GEN)sed -e 's|@bindir@|$(bindir)|' -e 's|@docdir@|$(docdir)|' $(srcdir)/contrib/aegis.service.in >$@
+	$(AM_V_GEN)sed -e 's|[@]bindir[@]|$(bindir)|' -e 's|[@]docdir[@]|$(docdir)|' $(srcdir)/contrib/aegis.service.in >$@
 CLEANFILES += contrib/aegis.service
 EXTRA_DIST += gate/README.md gate/daemon/README.md contrib/aegis.yaml contrib/aegis.service.in
 dist_doc_DATA = README.md
