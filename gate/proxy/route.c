@@ -40,11 +40,17 @@ static struct aegis_http_text after(struct aegis_http_text text, size_t length)
     return (struct aegis_http_text){text.at + length, text.length - length};
 }
 
-/* Whether a segment is `.` or `..`, however it is written. */
+/* Some servers cut parameters off a segment before they look at it. */
+static bool begins_parameter(const char *at, const char *end)
+{
+    return *at == ';' || (end - at >= 3 && !strncasecmp(at, "%3b", 3));
+}
+
+/* Whether a segment is `.` or `..`, however it is written and whatever parameters it has. */
 static bool dots_only(const char *at, const char *end)
 {
     int dots = 0;
-    while (at < end) {
+    while (at < end && !begins_parameter(at, end)) {
         if (*at == '.')
             at++;
         else if (end - at >= 3 && !strncasecmp(at, "%2e", 3))
