@@ -9,6 +9,9 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
+/* What every reader of JSON counts exactly: it goes into messages and into the ledger. */
+#define QUANTITY_MAX (UINT64_C(1) << 53)
+
 void rpc_batch_begin(struct rpc_batch *batch, uint64_t *next_id)
 {
     batch->calls = json_array();
@@ -140,14 +143,14 @@ bool rpc_quantity(const json_t *value, uint64_t *out)
         return false;
     }
     memcpy(padded + 16 - digits, text + 2, digits);
-    if (!aegis_hex_decode(padded, 16, bytes, sizeof bytes) || bytes[0] > 0x7f) {
+    if (!aegis_hex_decode(padded, 16, bytes, sizeof bytes)) {
         return false;
     }
     *out = 0;
     for (size_t i = 0; i < sizeof bytes; i++) {
         *out = *out << 8 | bytes[i];
     }
-    return true;
+    return *out <= QUANTITY_MAX;
 }
 
 bool rpc_data(const json_t *value, void *out, size_t size)

@@ -34,7 +34,7 @@ json_t *rpc_batch_read(const struct rpc_batch *batch, const char *text, size_t s
 /* The result of call `at` (may be JSON null), or NULL with the node's reason. */
 const json_t *rpc_result(const json_t *answers, size_t at, struct aegis_error *error);
 
-/* "0x1b4": at most 2^63-1. */
+/* "0x1b4": at most 2^53. */
 bool rpc_quantity(const json_t *value, uint64_t *out);
 
 /* "0x" and exactly 2 * size hex digits. */

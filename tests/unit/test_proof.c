@@ -159,8 +159,11 @@ static void test_quantities(void **state)
         assert_false(rpc_quantity(text, &value));
         json_decref(text);
     }
-    text = rpc_quantity_json(INT64_MAX);
-    assert_true(rpc_quantity(text, &value) && value == INT64_MAX);
+    text = rpc_quantity_json(UINT64_C(1) << 53);
+    assert_true(rpc_quantity(text, &value) && value == UINT64_C(1) << 53);
+    json_decref(text);
+    text = rpc_quantity_json((UINT64_C(1) << 53) + 1);
+    assert_false(rpc_quantity(text, &value));
     json_decref(text);
     text = rpc_quantity_json(0);
     assert_string_equal(json_string_value(text), "0x0");
