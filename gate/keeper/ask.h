@@ -27,8 +27,8 @@ struct aegis_ask {
     struct aegis_candidate candidates[AEGIS_ASK_CANDIDATES];
     size_t count, current;
     struct aegis_share share; /* of the current candidate; its texts are below */
-    char payee[AEGIS_ADDRESS_TEXT];
-    uint64_t number; /* tentative; 0: it is not */
+    int64_t valid_before;     /* of the current candidate, seconds: judged and signed */
+    uint64_t number;          /* tentative; 0: it is not */
     struct aegis_question question;
     json_t *subject;
 
@@ -41,15 +41,13 @@ struct aegis_ask {
 
     char payment[AEGIS_ENTRY_ID_TEXT]; /* or the decision's id */
     struct aegis_held *held;           /* of an allow, or handed out again */
+    json_t *authorization;             /* of what is held, as the ledger and the worker get it */
     char signature[AEGIS_SIGNATURE_TEXT];
     int64_t index;
 };
 
 /* Ends it: whatever it still holds is given back. */
 void aegis_ask_free(struct aegis_ask *ask);
-
-/* When an authorization for the current candidate would end, seconds. */
-int64_t aegis_ask_valid_before(const struct aegis_ask *ask, const struct aegis_candidate *candidate);
 
 /* Each queues what has to be recorded, and answers the worker when that is durable. The ask is theirs from
  * then on. */

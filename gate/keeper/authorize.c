@@ -33,6 +33,7 @@ void aegis_ask_free(struct aegis_ask *ask)
     json_decref(ask->denial_verdict);
     json_decref(ask->denial_facts);
     json_decref(ask->passed_over);
+    json_decref(ask->authorization);
     free(ask->key);
     free(ask);
     aegis_keeper_rest(keeper);
@@ -69,29 +70,38 @@ static json_t *request_subject(const struct aegis_ask *ask)
     return subject;
 }
 
-static void candidate_subject(struct aegis_ask *ask, const struct aegis_candidate *candidate)
-{
-    char amount[AEGIS_AMOUNT_TEXT], scaled[AEGIS_AMOUNT_TEXT], asset[AEGIS_ADDRESS_TEXT];
-    json_decref(ask->subject);
-    ask->subject = request_subject(ask);
-    json_t *more = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "network", candidate->network, "scheme", "exact",
-                             "asset", aegis_address_format(&candidate->asset_address, asset), "amount",
-                             aegis_amount_format(candidate->amount, amount), "pay_to",
-                             aegis_address_format(&candidate->pay_to, ask->payee), "valid_before",
-                             (json_int_t)aegis_ask_valid_before(ask, candidate) * 1000);
-    if (candidate->asset != NULL)
-        json_object_update_new(more, json_pack("{s:s,s:I,s:s,s:s,s:s}", "token", candidate->asset->symbol,
-                                               "decimals", (json_int_t)candidate->asset->decimals, "scaled",
-                                               aegis_amount_format(candidate->scaled, scaled), "domain_name",
-                                               candidate->asset->domain_name, "domain_version",
-                                               candidate->asset->domain_version));
-    json_object_update_new(ask->subject, more);
-}
-
-int64_t aegis_ask_valid_before(const struct aegis_ask *ask, const struct aegis_candidate *candidate)
+static int64_t valid_before(const struct aegis_ask *ask, const struct aegis_candidate *candidate)
 {
     int64_t ours = ask->keeper->settings.lifetime_seconds, theirs = candidate->max_timeout_seconds;
     return ask->now / 1000 + (theirs < ours ? theirs : ours);
+}
+
+static void candidate_subject(struct aegis_ask *ask, const struct aegis_candidate *candidate)
+{
+    const struct aegis_asset *asset = candidate->asset;
+    char amount[AEGIS_AMOUNT_TEXT], scaled[AEGIS_AMOUNT_TEXT];
+    ask->valid_before = valid_before(ask, candidate);
+    json_decref(ask->subject);
+    ask->subject = request_subject(ask);
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"network", candidate->network},
+        {"scheme", "exact"},
+        {"asset", candidate->asset_text},
+        {"amount", aegis_amount_format(candidate->amount, amount)},
+        {"pay_to", candidate->pay_to_text},
+        {"token", asset == NULL ? NULL : asset->symbol},
+        {"scaled", asset == NULL ? NULL : aegis_amount_format(candidate->scaled, scaled)},
+        {"domain_name", asset == NULL ? NULL : asset->domain_name},
+        {"domain_version", asset == NULL ? NULL : asset->domain_version},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].value != NULL)
+            json_object_set_new(ask->subject, texts[i].name, json_string(texts[i].value));
+    if (asset != NULL)
+        json_object_set_new(ask->subject, "decimals", json_integer((json_int_t)asset->decimals));
+    json_object_set_new(ask->subject, "valid_before", json_integer((json_int_t)ask->valid_before * 1000));
 }
 
 /* Candidates, one after the other */
@@ -124,7 +134,7 @@ static void ask_judge(struct aegis_ask *ask, const struct aegis_candidate *candi
     ask->share = (struct aegis_share){
         .agent = ask->identity->id,
         .host = ask->host,
-        .payee = ask->payee,
+        .payee = candidate->pay_to_text,
         .network = candidate->network,
         .token = candidate->asset->symbol,
         .at = ask->now,
@@ -204,6 +214,21 @@ static const struct aegis_json_field candidate_fields[] = {
     {0},
 };
 
+/* The address of member `name`, and its text in EIP-55: a text of both cases has passed as that and is taken
+ * over. */
+static bool read_address(const json_t *from, const char *name, struct aegis_address *out,
+                         char text[AEGIS_ADDRESS_TEXT])
+{
+    const char *given = aegis_json_text(from, name, "");
+    if (!aegis_address_parse(given, out))
+        return false;
+    if (strpbrk(given + 2, "abcdef") != NULL && strpbrk(given + 2, "ABCDEF") != NULL)
+        aegis_text_copy(text, AEGIS_ADDRESS_TEXT, given);
+    else
+        aegis_address_format(out, text);
+    return true;
+}
+
 static bool read_candidate(const struct aegis_keeper *keeper, const json_t *from, struct aegis_candidate *to,
                            struct aegis_error *error)
 {
@@ -214,8 +239,8 @@ static bool read_candidate(const struct aegis_keeper *keeper, const json_t *from
     aegis_text_copy(to->network, sizeof to->network, aegis_json_text(from, "network", ""));
     if (strcmp(aegis_json_text(from, "scheme", ""), "exact") != 0)
         return aegis_error_set(error, "scheme: expected exact");
-    if (!aegis_address_parse(aegis_json_text(from, "asset", ""), &to->asset_address) ||
-        !aegis_address_parse(aegis_json_text(from, "pay_to", ""), &to->pay_to))
+    if (!read_address(from, "asset", &to->asset_address, to->asset_text) ||
+        !read_address(from, "pay_to", &to->pay_to, to->pay_to_text))
         return aegis_error_set(error, "asset, pay_to: expected addresses");
     if (to->max_timeout_seconds < 1)
         return aegis_error_set(error, "max_timeout_seconds: expected at least 1");

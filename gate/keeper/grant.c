@@ -105,7 +105,7 @@ static struct aegis_held *held_new(const struct aegis_ask *ask)
     held->idempotency_key = aegis_strdup(ask->idempotency_key);
     held->share = (struct aegis_share){held->agent,
                                        aegis_strdup(ask->host),
-                                       aegis_strdup(ask->payee),
+                                       aegis_strdup(candidate->pay_to_text),
                                        aegis_strdup(candidate->network),
                                        aegis_strdup(candidate->asset->symbol),
                                        ask->now,
@@ -119,22 +119,23 @@ static struct aegis_held *held_new(const struct aegis_ask *ask)
     authorization->to = candidate->pay_to;
     authorization->value = candidate->amount;
     authorization->valid_after = ask->x402_version == 1 ? ask->now / 1000 - LEEWAY_V1_SECONDS : 0;
-    authorization->valid_before = aegis_ask_valid_before(ask, candidate);
+    authorization->valid_before = ask->valid_before;
     randombytes_buf(authorization->nonce, sizeof authorization->nonce);
     return held;
 }
 
-static json_t *reserved_body(const struct aegis_held *held)
+static json_t *reserved_body(const struct aegis_ask *ask)
 {
-    char amount[AEGIS_AMOUNT_TEXT], scaled[AEGIS_AMOUNT_TEXT], asset[AEGIS_ADDRESS_TEXT];
-    json_t *body = json_pack(
-        "{s:I,s:o,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i}", "at", (json_int_t)held->share.at,
-        "authorization", aegis_authorization_json(&held->authorization), "network", held->share.network,
-        "asset", aegis_address_format(&held->asset.address, asset), "token", held->share.token, "decimals",
-        (json_int_t)held->asset.decimals, "amount", aegis_amount_format(held->amount, amount), "scaled",
-        aegis_amount_format(held->share.scaled, scaled), "pay_to", held->share.payee, "host",
-        held->share.host, "method", held->method, "url", held->url, "request_hash", held->request_hash,
-        "x402_version", held->x402_version);
+    const struct aegis_held *held = ask->held;
+    char amount[AEGIS_AMOUNT_TEXT], scaled[AEGIS_AMOUNT_TEXT];
+    json_t *body = json_pack("{s:I,s:O,s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i}", "at",
+                             (json_int_t)held->share.at, "authorization", ask->authorization, "network",
+                             held->share.network, "asset", ask->candidates[ask->current].asset_text, "token",
+                             held->share.token, "decimals", (json_int_t)held->asset.decimals, "amount",
+                             aegis_amount_format(held->amount, amount), "scaled",
+                             aegis_amount_format(held->share.scaled, scaled), "pay_to", held->share.payee,
+                             "host", held->share.host, "method", held->method, "url", held->url,
+                             "request_hash", held->request_hash, "x402_version", held->x402_version);
     AEGIS_ASSERT(body != NULL);
     if (*held->idempotency_key != '\0')
         json_object_set_new(body, "idempotency_key", json_string(held->idempotency_key));
@@ -148,6 +149,8 @@ static bool sign_held(struct aegis_ask *ask, uint8_t digest[32])
     if (!aegis_identity_sign(ask->keeper->identities, ask->identity, digest, signature))
         return false;
     aegis_signature_format(signature, ask->signature);
+    json_decref(ask->authorization);
+    ask->authorization = aegis_authorization_json(&ask->held->authorization);
     return true;
 }
 
@@ -189,7 +192,7 @@ static bool append_payment(struct aegis_ask *ask, const uint8_t digest[32], stru
     return aegis_decision_write_agent(keeper, ask->identity, error) &&
            aegis_decision_write_policies(keeper, ask->question.verdict, error) &&
            append_body(ask, AEGIS_ENTRY_DECISION, allowed_body(ask), error) &&
-           append_body(ask, AEGIS_ENTRY_RESERVED, reserved_body(ask->held), error) &&
+           append_body(ask, AEGIS_ENTRY_RESERVED, reserved_body(ask), error) &&
            append_body(ask, AEGIS_ENTRY_SIGNED,
                        json_pack("{s:s,s:s}", "digest", aegis_hex_encode(digest, 32, text), "signature",
                                  ask->signature),
@@ -233,11 +236,11 @@ static void hand_out(struct aegis_ask *ask, bool repeated)
     struct aegis_peer *peer = aegis_peer_worker(keeper, ask->worker);
     bool sent = false;
     if (peer != NULL && !ask->abandoned)
-        sent = aegis_channel_send(
-            peer->channel, &aegis_message_authorized,
-            json_pack("{s:I,s:s,s:I,s:b,s:o,s:s}", "id", (json_int_t)ask->id, "payment", ask->held->id,
-                      "index", (json_int_t)ask->index, "repeated", repeated, "authorization",
-                      aegis_authorization_json(&ask->held->authorization), "signature", ask->signature));
+        sent =
+            aegis_channel_send(peer->channel, &aegis_message_authorized,
+                               json_pack("{s:I,s:s,s:I,s:b,s:O,s:s}", "id", (json_int_t)ask->id, "payment",
+                                         ask->held->id, "index", (json_int_t)ask->index, "repeated", repeated,
+                                         "authorization", ask->authorization, "signature", ask->signature));
     if (sent)
         return;
     ask->held->owner = 0;

@@ -18,11 +18,18 @@ static void fail(struct aegis_question *question, enum aegis_answer answer, cons
 
 /* What the same policies wanted last time. */
 
+/* The operation and the ids; no id has a control character in it. The caller frees. */
 static char *wanted_key(const struct aegis_question *question)
 {
-    char *list = aegis_json_compact(question->policies);
-    char *key = aegis_format("%c%s", question->operation[0], list);
-    free(list);
+    size_t i, size = strlen(question->operation) + 1;
+    json_t *id;
+    json_array_foreach(question->policies, i, id) size += json_string_length(id) + 1;
+    char *key = aegis_alloc(size), *at = stpcpy(key, question->operation);
+    json_array_foreach(question->policies, i, id)
+    {
+        *at++ = '\x1f';
+        at = stpcpy(at, json_string_value(id));
+    }
     return key;
 }
 

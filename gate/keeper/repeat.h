@@ -16,9 +16,11 @@ struct aegis_candidate {
     const struct aegis_asset *asset; /* the one below; NULL: not known */
     struct aegis_asset known; /* a copy, for the table may be another one when the judge has answered */
     struct aegis_address asset_address;
+    struct aegis_address pay_to;
+    char asset_text[AEGIS_ADDRESS_TEXT]; /* EIP-55 */
+    char pay_to_text[AEGIS_ADDRESS_TEXT];
     aegis_amount amount;
     aegis_amount scaled;
-    struct aegis_address pay_to;
     int64_t max_timeout_seconds;
 };
 
