@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/confine.h"
 #include "gate/base/json.h"
 #include "gate/base/log.h"
@@ -46,7 +47,7 @@ static void every_tick(evutil_socket_t fd, short what, void *context)
 
 static void repeat_every(struct aegis_keeper *keeper, struct event **event, event_callback_fn run, int64_t ms)
 {
-    struct timeval every = {ms / 1000, ms % 1000 * 1000};
+    struct timeval every = aegis_clock_interval(ms);
     if (*event == NULL)
         *event = event_new(keeper->base, -1, EV_PERSIST, run, keeper);
     AEGIS_ASSERT(*event != NULL && event_add(*event, &every) == 0);
@@ -69,6 +70,7 @@ static void ledger_reopened(void *context)
     aegis_outcome_reread(keeper);
     if (!aegis_outcome_recover(keeper, "the ledger failed before the signature was handed out", &error))
         aegis_panic("the ledger was reopened and cannot be read: %s", error.text);
+    aegis_chain_watch_all(keeper); /* a witness that came meanwhile was told of nothing */
 }
 
 static bool open_ledger(struct aegis_keeper *keeper, struct aegis_error *error)
@@ -97,6 +99,7 @@ static bool read_assets(const json_t *config, struct aegis_assets **out, struct 
 static void put_in_force(struct aegis_keeper *keeper, struct aegis_keeper_settings *settings,
                          struct aegis_assets *assets)
 {
+    bool rewatch = !json_equal(keeper->settings.watched, settings->watched);
     aegis_keeper_settings_clear(&keeper->settings);
     keeper->settings = *settings;
     aegis_assets_free(&keeper->assets);
@@ -107,6 +110,8 @@ static void put_in_force(struct aegis_keeper *keeper, struct aegis_keeper_settin
     aegis_identities_owners(keeper->identities, settings->owners);
     repeat_every(keeper, &keeper->tick, every_tick, settings->tick_ms);
     aegis_peer_forget(keeper, NULL);
+    if (rewatch)
+        aegis_chain_watch_all(keeper);
 }
 
 bool aegis_keeper_configure(struct aegis_keeper *keeper, const json_t *config, struct aegis_error *error)

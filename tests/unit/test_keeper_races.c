@@ -78,6 +78,27 @@ static void a_reload_while_a_payment_is_judged(void **state)
     json_decref(pop_authorized(fixture, 0));
 }
 
+/* A network gets a node by a reload: what was open on it before is given to the witness. */
+static void a_reload_that_brings_a_node(void **state)
+{
+    struct fixture *fixture = *state;
+    struct aegis_error error;
+    char payment[64];
+    json_t *watched = json_object_get(fixture->config, "watched");
+    json_array_clear(watched);
+    assert_true(aegis_keeper_configure(fixture->keeper, fixture->config, &error));
+    end_open(fixture, &fixture->witness, "witness", 0, end_witness_rules);
+    fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/a"}), "authorized", NULL, payment);
+    fixture_outcome(fixture, 0, payment, "unknown");
+    assert_int_equal(end_count(&fixture->witness, "watch"), 0);
+    json_array_append_new(watched, json_string(NETWORK));
+    assert_true(aegis_keeper_configure(fixture->keeper, fixture->config, &error));
+    fixture_settle(fixture);
+    json_t *watch = end_pop(&fixture->witness, "watch");
+    assert_string_equal(aegis_json_text(watch, "payment", ""), payment);
+    json_decref(watch);
+}
+
 static void send_loaded(struct fixture *fixture, const char *hash)
 {
     aegis_channel_send(fixture->judge.channel, &aegis_message_loaded,
@@ -195,6 +216,7 @@ int main(void)
         FIXTURE_CASE(another_price_on_the_heels_of_a_lost_attempt),
         FIXTURE_CASE(an_equal_request_on_the_heels_of_a_purchase),
         FIXTURE_CASE(a_reload_while_a_payment_is_judged),
+        FIXTURE_CASE(a_reload_that_brings_a_node),
         FIXTURE_CASE(policies_change_between_verdict_and_record),
         FIXTURE_CASE(a_verdict_by_an_unknown_version),
         FIXTURE_CASE(revoked_after_the_key_was_read_anew),
