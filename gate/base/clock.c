@@ -27,6 +27,11 @@ int64_t aegis_clock_boot(void)
     return read_clock(CLOCK_BOOTTIME);
 }
 
+struct timeval aegis_clock_interval(int64_t ms)
+{
+    return (struct timeval){.tv_sec = ms / MS_SECOND, .tv_usec = ms % MS_SECOND * 1000};
+}
+
 /* Towards minus infinity, so that times before 1970 fall into the right window. */
 static int64_t floor_to(int64_t value, int64_t step)
 {

@@ -5,11 +5,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 #define AEGIS_TIME_TEXT 32
 
 int64_t aegis_clock_now(void);  /* wall clock */
 int64_t aegis_clock_boot(void); /* CLOCK_BOOTTIME: steps never, counts suspend */
+
+/* A while of `ms` (at least 0) as event loops take it. */
+struct timeval aegis_clock_interval(int64_t ms);
 
 /* 2026-11-20T07:36:01.472Z. Returns `out`. */
 char *aegis_time_format(int64_t ms, char out[AEGIS_TIME_TEXT]);

@@ -80,7 +80,7 @@ static bool post_open(struct post *post, const json_t *config, struct aegis_erro
 
 static void schedule(struct courier *courier, int ms)
 {
-    const struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
+    const struct timeval delay = aegis_clock_interval(ms);
     courier->hurried = ms <= PACE_MS;
     evtimer_add(courier->timer, &delay);
 }

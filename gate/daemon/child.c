@@ -44,7 +44,7 @@ struct aegis_child {
 
 static void arm(struct event *event, int64_t ms)
 {
-    struct timeval in = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval in = aegis_clock_interval(ms);
 
     evtimer_add(event, &in);
 }

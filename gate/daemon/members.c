@@ -241,7 +241,7 @@ static json_t *section(const struct aegis_slot *slot)
 
 static void restart_later(struct aegis_slot *slot, int64_t ms)
 {
-    struct timeval in = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval in = aegis_clock_interval(ms);
 
     evtimer_add(slot->restart, &in);
 }

@@ -3,6 +3,7 @@
  * connection touches its timer once in a whole deadline, not once in an exchange. */
 #include <time.h>
 
+#include "gate/base/clock.h"
 #include "gate/http/inside.h"
 
 static int64_t now_ms(void)
@@ -15,7 +16,7 @@ static int64_t now_ms(void)
 static void arm(struct aegis_http_connection *connection, int64_t due, int64_t now)
 {
     int64_t wait = due > now ? due - now : 1;
-    struct timeval after = {.tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+    struct timeval after = aegis_clock_interval(wait);
     event_add(&connection->timer, &after);
     connection->armed = due;
 }

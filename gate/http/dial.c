@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/http/network.h"
@@ -255,7 +256,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 
 static void await(struct aegis_dial *dial)
 {
-    struct timeval patience = {.tv_sec = ATTEMPT_MS / 1000, .tv_usec = ATTEMPT_MS % 1000 * 1000L};
+    struct timeval patience = aegis_clock_interval(ATTEMPT_MS);
     bool last = dial->next == dial->count;
     event_assign(&dial->ready, dial->dialer->base, dial->fd, EV_WRITE, on_ready, dial);
     event_add(&dial->ready, last ? NULL : &patience);
@@ -383,8 +384,7 @@ struct aegis_dial *aegis_dial(struct aegis_dialer *dialer, const char *host, uin
                               void *context)
 {
     struct aegis_dial *dial = aegis_alloc(sizeof(*dial));
-    struct timeval patience = {.tv_sec = (time_t)(dialer->connect_ms / 1000),
-                               .tv_usec = (suseconds_t)(dialer->connect_ms % 1000 * 1000)};
+    struct timeval patience = aegis_clock_interval(dialer->connect_ms);
     dial->dialer = dialer;
     dial->host = aegis_strdup(host);
     dial->port = port;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
@@ -173,7 +174,7 @@ static const char *compose(struct aegis_fetch *fetch, const struct aegis_fetch_r
 
 static void start_timer(struct aegis_fetch *fetch, struct event_base *base, int64_t ms)
 {
-    struct timeval patience = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval patience = aegis_clock_interval(ms);
     evtimer_assign(&fetch->timer, base, on_timer, fetch);
     event_add(&fetch->timer, &patience);
 }

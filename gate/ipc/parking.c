@@ -45,7 +45,7 @@ static void parking_schedule(struct aegis_parking *parking)
     int64_t wait = first->deadline - aegis_clock_boot();
     if (wait < 0)
         wait = 0;
-    struct timeval in = {.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000};
+    struct timeval in = aegis_clock_interval(wait);
     event_add(parking->timer, &in);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
@@ -118,7 +119,7 @@ static void control_stop(struct aegis_channel *channel, const json_t *message, i
     if (process->stopping)
         return;
     process->stopping = true;
-    struct timeval in = {.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000};
+    struct timeval in = aegis_clock_interval(wait);
     evtimer_add(process->deadline, &in);
     process->room->stop(process, wait, process->room->context);
 }

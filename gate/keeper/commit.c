@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
@@ -23,7 +24,7 @@ struct aegis_commit {
 
 static void retry_later(struct aegis_commit *commit)
 {
-    struct timeval wait = {commit->retry_ms / 1000, commit->retry_ms % 1000 * 1000L};
+    struct timeval wait = aegis_clock_interval(commit->retry_ms);
     evtimer_add(commit->retry, &wait);
     commit->retry_ms = commit->retry_ms * 2 < RETRY_LAST_MS ? commit->retry_ms * 2 : RETRY_LAST_MS;
 }

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
@@ -385,7 +386,7 @@ struct aegis_executable *aegis_executable_start(struct event_base *base, const c
     executable->complaining = watch(base, executable->errors, EV_READ, on_complaining, executable);
     executable->deadline = evtimer_new(base, on_deadline, executable);
     AEGIS_ASSERT(executable->deadline != NULL);
-    struct timeval wait = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    struct timeval wait = aegis_clock_interval(timeout_ms);
     evtimer_add(executable->deadline, &wait);
     return executable;
 }

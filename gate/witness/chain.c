@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/base/clock.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/http/fetch.h"
@@ -66,7 +67,7 @@ static void ask_states(struct witness_chain *chain);
 
 static void arm(struct witness_chain *chain, int64_t ms)
 {
-    struct timeval in = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    struct timeval in = aegis_clock_interval(ms);
 
     AEGIS_ASSERT(evtimer_add(chain->timer, &in) == 0);
 }
