@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "gate/base/clock.h"
+#include "gate/base/confine.h"
 #include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
+#include "gate/daemon/config.h"
 #include "gate/daemon/lock.h"
+#include "gate/daemon/sections.h"
 #include "gate/ipc/channel.h"
 
 enum { ANSWER_LIMIT = 64 << 20, ANSWER_MS = 30000, RELOAD_MS = 90000, LOOK_AGAIN_MS = 20 };
@@ -233,4 +236,26 @@ bool aegis_cli_reload_gate(const struct aegis_cli *cli, bool *running, struct ae
     good = problem[0] == '\0' || aegis_error_set(error, "the old configuration stays in force: %s", problem);
     json_decref(state);
     return good;
+}
+
+struct aegis_vault *aegis_cli_open_vault(const struct aegis_cli *cli, struct aegis_error *error)
+{
+    if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, error))
+        return NULL;
+    return aegis_vault_new(cli->vault, 0);
+}
+
+struct aegis_plugins *aegis_cli_plugins(const struct aegis_cli *cli, json_t *folders)
+{
+    char *path = aegis_cli_path(cli, "aegis.yaml");
+    struct aegis_error error;
+    struct aegis_config *config =
+        access(path, F_OK) == 0 ? aegis_config_load(path, &error) : aegis_config_parse(path, "", 0, &error);
+    json_t *configured = config == NULL ? json_array() : aegis_section_plugin_path(config);
+
+    json_array_extend(folders, configured);
+    json_decref(configured);
+    aegis_config_free(&config);
+    free(path);
+    return aegis_plugins_new(folders);
 }

@@ -9,7 +9,9 @@
 
 #include "gate/base/error.h"
 #include "gate/cli/cli.h"
+#include "gate/judge/host.h"
 #include "gate/ledger/reader.h"
+#include "gate/vault/folder.h"
 
 /* "aegis: TEXT" on standard error; returns 1. */
 int aegis_cli_fail(const struct aegis_cli *cli, const struct aegis_error *error);
@@ -28,6 +30,10 @@ void aegis_cli_table_add(struct aegis_cli_table *table, const char *const *cells
 /* Prints it and sets *table to NULL; `nothing` is said when it has no rows. */
 void aegis_cli_table_print(struct aegis_cli_table **table, const char *nothing);
 
+/* The vault, for a command through which keys pass: from here on the process can open no connection, run no
+ * program and be looked into by none. NULL with the reason. */
+struct aegis_vault *aegis_cli_open_vault(const struct aegis_cli *cli, struct aegis_error *error);
+
 /* The ledger of this home. NULL with the reason. */
 struct aegis_reader *aegis_cli_open_ledger(const struct aegis_cli *cli, struct aegis_error *error);
 
@@ -38,6 +44,9 @@ json_t *aegis_cli_ask(const struct aegis_cli *cli, const char *command, json_t *
 
 /* The agent whose id or name this is: its id, which the caller frees. NULL with the reason. */
 char *aegis_cli_agent(const struct aegis_cli *cli, const char *id_or_name, struct aegis_error *error);
+
+/* Plugins from `folders`, to which those are added that the gate of this home uses. */
+struct aegis_plugins *aegis_cli_plugins(const struct aegis_cli *cli, json_t *folders);
 
 /* HOME/NAME; the caller frees. */
 char *aegis_cli_path(const struct aegis_cli *cli, const char *name);

@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "gate/base/clock.h"
-#include "gate/base/confine.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
-#include "gate/cli/cli.h"
+#include "gate/cli/common.h"
 #include "gate/cli/name.h"
 #include "gate/cli/secrets.h"
 #include "gate/vault/apikey.h"
@@ -44,12 +43,6 @@ static int wrong(const struct aegis_cli *cli)
 {
     fprintf(stderr, usage, cli->program, cli->program, cli->program);
     return 2;
-}
-
-static int failed(const struct aegis_cli *cli, const struct aegis_error *error)
-{
-    fprintf(stderr, "%s: %s\n", cli->program, error->text);
-    return 1;
 }
 
 static bool add(struct texts *texts, const char *text)
@@ -162,11 +155,8 @@ static void print_new(const struct aegis_cli *cli, const struct aegis_apikey_req
                       const struct aegis_secret *token)
 {
     if (cli->json) {
-        json_t *value =
-            json_pack("{s:s, s:s, s:s}", "id", id, "name", request->name, "token", aegis_secret_text(token));
-        json_dumpf(value, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(value);
+        aegis_cli_print_json(
+            json_pack("{s:s, s:s, s:s}", "id", id, "name", request->name, "token", aegis_secret_text(token)));
         return;
     }
     printf("key   %s\nname  ", id);
@@ -182,7 +172,7 @@ static int create_with(const struct aegis_cli *cli, const struct aegis_vault *va
     struct aegis_secret *passphrase = aegis_cli_passphrase(source, false, error);
     struct aegis_secret *token =
         passphrase != NULL ? aegis_apikey_create(vault, request, passphrase, id, error) : NULL;
-    int status = token != NULL ? 0 : failed(cli, error);
+    int status = token != NULL ? 0 : aegis_cli_fail(cli, error);
     if (token != NULL)
         print_new(cli, request, id, token);
     aegis_secret_free(&token);
@@ -213,7 +203,7 @@ static int create(const struct aegis_cli *cli, const struct aegis_vault *vault, 
     int status = 1;
     if (!policies_check(cli, &options->policies, &error) ||
         !find_wallets(vault, &options->wallets, wallets, &error))
-        failed(cli, &error);
+        aegis_cli_fail(cli, &error);
     else
         status = create_with(cli, vault, &request, &options->passphrase, &error);
     for (size_t i = 0; i < LIST_LIMIT; i++)
@@ -270,17 +260,15 @@ static int list(const struct aegis_cli *cli, const struct aegis_vault *vault, co
     struct aegis_error error = {""};
     struct aegis_apikey_list keys;
     if (!aegis_apikey_list(vault, &keys, &error))
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     json_t *all = json_array();
     for (size_t i = 0; i < keys.count; i++) {
         json_array_append_new(all, key_json(keys.items[i]));
         if (!cli->json)
             print_key(keys.items[i]);
     }
-    if (cli->json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
-    }
+    if (cli->json)
+        aegis_cli_print_json(json_incref(all));
     json_decref(all);
     aegis_apikey_list_free(&keys);
     return 0;
@@ -291,7 +279,7 @@ static int revoke_key(const struct aegis_cli *cli, const struct aegis_vault *vau
 {
     struct aegis_error error = {""};
     if (!aegis_apikey_revoke(vault, options->name, &error))
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     if (cli->json)
         printf("{\"revoked\": true}\n");
     else
@@ -313,11 +301,10 @@ int aegis_cli_key(const struct aegis_cli *cli, int argc, char **argv)
             continue;
         if (!parse(&options, argc - 1, argv + 1) || (options.name != NULL) != verbs[i].named)
             return wrong(cli);
-        /* Keys pass through here: nothing else may come near them. */
         struct aegis_error error = {""};
-        if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error))
-            return failed(cli, &error);
-        struct aegis_vault *vault = aegis_vault_new(cli->vault, 0);
+        struct aegis_vault *vault = aegis_cli_open_vault(cli, &error);
+        if (vault == NULL)
+            return aegis_cli_fail(cli, &error);
         int status = verbs[i].run(cli, vault, &options);
         aegis_vault_free(&vault);
         return status;

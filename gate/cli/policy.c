@@ -107,22 +107,6 @@ static int list(const struct aegis_cli *cli)
 
 /* ---- check ---- */
 
-/* `folders`, then those of the configuration of this home and of the installation. */
-static struct aegis_plugins *find_plugins(const struct aegis_cli *cli, json_t *folders)
-{
-    char *path = aegis_cli_path(cli, "aegis.yaml");
-    struct aegis_error error;
-    struct aegis_config *config =
-        access(path, F_OK) == 0 ? aegis_config_load(path, &error) : aegis_config_parse(path, "", 0, &error);
-    json_t *configured = config == NULL ? json_array() : aegis_section_plugin_path(config);
-
-    json_array_extend(folders, configured);
-    json_decref(configured);
-    aegis_config_free(&config);
-    free(path);
-    return aegis_plugins_new(folders);
-}
-
 /* [{path, document}] of one file; NULL with the reason. */
 static json_t *read_document(const char *path, struct aegis_error *error)
 {
@@ -194,7 +178,7 @@ static int check(const struct aegis_cli *cli, int argc, char **argv)
         json_decref(results);
         return aegis_cli_misuse(cli, "policy");
     }
-    struct aegis_plugins *plugins = find_plugins(cli, folders);
+    struct aegis_plugins *plugins = aegis_cli_plugins(cli, folders);
     /* A plugin's `open` runs here; it gets no more than in the judge, but for files, which loading needs. */
     if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error)) {
         good = aegis_cli_fail(cli, &error) == 0;

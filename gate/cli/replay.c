@@ -194,22 +194,6 @@ static bool replay_entry(const struct aegis_entry *entry, void *context)
     return true;
 }
 
-/* --plugin-path, then what the gate of this home uses. */
-static struct aegis_plugins *find_plugins(const struct aegis_cli *cli, json_t *folders)
-{
-    char *path = aegis_cli_path(cli, "aegis.yaml");
-    struct aegis_error error;
-    struct aegis_config *config =
-        access(path, F_OK) == 0 ? aegis_config_load(path, &error) : aegis_config_parse(path, "", 0, &error);
-    json_t *configured = config == NULL ? json_array() : aegis_section_plugin_path(config);
-
-    json_array_extend(folders, configured);
-    json_decref(configured);
-    aegis_config_free(&config);
-    free(path);
-    return aegis_plugins_new(folders);
-}
-
 static int print_result(const struct aegis_cli *cli, const struct replay *replay)
 {
     json_t *row;
@@ -237,7 +221,7 @@ int aegis_cli_replay(const struct aegis_cli *cli, struct aegis_reader *reader, j
     struct aegis_error error;
     int status;
 
-    replay.plugins = find_plugins(cli, plugin_path);
+    replay.plugins = aegis_cli_plugins(cli, plugin_path);
     /* Plugins run here, as near as can be to how they run in the judge; only files stay, for loading them. */
     if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error) ||
         !aegis_reader_follow(reader, 0, 0, replay_entry, &replay, &error))

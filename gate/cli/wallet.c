@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "gate/base/clock.h"
-#include "gate/base/confine.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
-#include "gate/cli/cli.h"
+#include "gate/cli/common.h"
 #include "gate/cli/name.h"
 #include "gate/cli/secrets.h"
 #include "gate/vault/wallet.h"
@@ -39,12 +38,6 @@ static int wrong(const struct aegis_cli *cli)
 {
     fprintf(stderr, usage, cli->program, cli->program, cli->program, cli->program, cli->program);
     return 2;
-}
-
-static int failed(const struct aegis_cli *cli, const struct aegis_error *error)
-{
-    fprintf(stderr, "%s: %s\n", cli->program, error->text);
-    return 1;
 }
 
 static bool parse(struct options *options, int argc, char **argv)
@@ -104,14 +97,6 @@ static json_t *wallet_json(const struct aegis_wallet *wallet)
     return object;
 }
 
-/* Prints and releases. */
-static void print_json(json_t *value)
-{
-    json_dumpf(value, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(value);
-}
-
 /* `phrase` may be NULL. */
 static void print_new(const struct aegis_cli *cli, const struct aegis_wallet *wallet,
                       const struct aegis_secret *phrase)
@@ -120,7 +105,7 @@ static void print_new(const struct aegis_cli *cli, const struct aegis_wallet *wa
         json_t *object = wallet_json(wallet);
         if (phrase != NULL)
             json_object_set_new(object, "phrase", json_string(aegis_secret_text(phrase)));
-        print_json(object);
+        aegis_cli_print_json(object);
         return;
     }
     const struct aegis_wallet_account *account = aegis_wallet_account(wallet, "eip155");
@@ -140,7 +125,7 @@ static int create(const struct aegis_cli *cli, const struct aegis_vault *vault, 
         return wrong(cli);
     struct aegis_secret *passphrase = aegis_cli_passphrase(&options->passphrase, true, &error);
     if (passphrase == NULL)
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     struct aegis_wallet *wallet =
         aegis_wallet_create(vault, options->name, (unsigned)words, passphrase, aegis_clock_now(), &error);
     struct aegis_secret *phrase =
@@ -151,7 +136,7 @@ static int create(const struct aegis_cli *cli, const struct aegis_vault *vault, 
     aegis_secret_free(&phrase);
     aegis_secret_free(&passphrase);
     aegis_wallet_free(&wallet);
-    return good ? 0 : failed(cli, &error);
+    return good ? 0 : aegis_cli_fail(cli, &error);
 }
 
 /* 64 hex digits, with or without 0x. */
@@ -202,11 +187,11 @@ static int import(const struct aegis_cli *cli, const struct aegis_vault *vault, 
         return wrong(cli);
     struct aegis_secret *passphrase = aegis_cli_passphrase(&options->passphrase, true, &error);
     if (passphrase == NULL)
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     struct aegis_wallet *wallet = import_text(vault, options, (uint32_t)index, passphrase, &error);
     aegis_secret_free(&passphrase);
     if (wallet == NULL)
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     print_new(cli, wallet, NULL);
     aegis_wallet_free(&wallet);
     return 0;
@@ -218,7 +203,7 @@ static int list(const struct aegis_cli *cli, const struct aegis_vault *vault, co
     struct aegis_error error = {""};
     struct aegis_wallets wallets;
     if (!aegis_wallets_list(vault, &wallets, &error))
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     json_t *all = json_array();
     for (size_t i = 0; i < wallets.count; i++) {
         const struct aegis_wallet_account *account = aegis_wallet_account(wallets.items[i], "eip155");
@@ -230,7 +215,7 @@ static int list(const struct aegis_cli *cli, const struct aegis_vault *vault, co
         putchar('\n');
     }
     if (cli->json)
-        print_json(json_incref(all));
+        aegis_cli_print_json(json_incref(all));
     json_decref(all);
     aegis_wallets_free(&wallets);
     return 0;
@@ -243,7 +228,7 @@ static int export_address(const struct aegis_cli *cli, const struct aegis_vault 
     const char *family = options->chain != NULL ? options->chain : "eip155";
     struct aegis_wallet *wallet = aegis_wallet_find(vault, options->name, &error);
     if (wallet == NULL)
-        return failed(cli, &error);
+        return aegis_cli_fail(cli, &error);
     char *until_colon = aegis_strdup(family);
     until_colon[strcspn(until_colon, ":")] = '\0';
     const struct aegis_wallet_account *account = aegis_wallet_account(wallet, until_colon);
@@ -251,11 +236,11 @@ static int export_address(const struct aegis_cli *cli, const struct aegis_vault 
     if (account == NULL)
         aegis_error_set(&error, "wallet %s has no account for '%s'", wallet->id, family);
     else if (cli->json)
-        print_json(json_pack("{s:s, s:s, s:s}", "wallet_id", wallet->id, "chain_id", account->chain_id,
-                             "address", account->address));
+        aegis_cli_print_json(json_pack("{s:s, s:s, s:s}", "wallet_id", wallet->id, "chain_id",
+                                       account->chain_id, "address", account->address));
     else
         printf("%s\n", account->address);
-    int status = account != NULL ? 0 : failed(cli, &error);
+    int status = account != NULL ? 0 : aegis_cli_fail(cli, &error);
     aegis_wallet_free(&wallet);
     return status;
 }
@@ -277,11 +262,10 @@ int aegis_cli_wallet(const struct aegis_cli *cli, int argc, char **argv)
             continue;
         if (!parse(&options, argc - 1, argv + 1) || (options.name != NULL) != verbs[i].named)
             return wrong(cli);
-        /* Keys pass through here: nothing else may come near them. */
         struct aegis_error error = {""};
-        if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error))
-            return failed(cli, &error);
-        struct aegis_vault *vault = aegis_vault_new(cli->vault, 0);
+        struct aegis_vault *vault = aegis_cli_open_vault(cli, &error);
+        if (vault == NULL)
+            return aegis_cli_fail(cli, &error);
         int status = verbs[i].run(cli, vault, &options);
         aegis_vault_free(&vault);
         return status;

@@ -8,18 +8,9 @@
 #include "gate/base/amount.h"
 #include "gate/base/json.h"
 #include "gate/base/text.h"
+#include "gate/judge/subject.h"
 #include "gate/x402/address.h"
 #include "gate/x402/asset.h"
-
-/* The only types that an EIP-3009 authorization can be signed under. Others would be other digests, so they
- * would be worth nothing at the token; but a policy should not allow what it does not understand. */
-static const char types_text[] =
-    "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"version\",\"type\":\"string\"},"
-    "{\"name\":\"chainId\",\"type\":\"uint256\"},{\"name\":\"verifyingContract\",\"type\":\"address\"}],"
-    "\"TransferWithAuthorization\":[{\"name\":\"from\",\"type\":\"address\"},{\"name\":\"to\",\"type\":"
-    "\"address\"},"
-    "{\"name\":\"value\",\"type\":\"uint256\"},{\"name\":\"validAfter\",\"type\":\"uint256\"},"
-    "{\"name\":\"validBefore\",\"type\":\"uint256\"},{\"name\":\"nonce\",\"type\":\"bytes32\"}]}";
 
 static const struct aegis_json_field domain_fields[] = {
     {"name", AEGIS_JSON_STRING, true, 64}, {"version", AEGIS_JSON_STRING, true, 16},
@@ -129,7 +120,7 @@ static bool typed_data_shape(const json_t *typed, struct aegis_error *error)
     };
     if (!aegis_json_check(typed, fields, error))
         return aegis_error_prefix(error, "typed_data");
-    json_t *types = json_loads(types_text, 0, NULL);
+    json_t *types = aegis_subject_types();
     bool known = strcmp(aegis_json_text(typed, "primaryType", ""), "TransferWithAuthorization") == 0 &&
                  json_equal(json_object_get(typed, "types"), types);
     json_decref(types);

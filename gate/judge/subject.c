@@ -34,13 +34,18 @@ static int64_t integer_of(const json_t *subject, const char *name, const char **
     return json_integer_value(value);
 }
 
-static const char types_json[] =
-    "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"version\",\"type\":\"string\"},"
-    "{\"name\":\"chainId\",\"type\":\"uint256\"},{\"name\":\"verifyingContract\",\"type\":\"address\"}],"
-    "\"TransferWithAuthorization\":[{\"name\":\"from\",\"type\":\"address\"},{\"name\":\"to\",\"type\":"
-    "\"address\"},"
-    "{\"name\":\"value\",\"type\":\"uint256\"},{\"name\":\"validAfter\",\"type\":\"uint256\"},"
-    "{\"name\":\"validBefore\",\"type\":\"uint256\"},{\"name\":\"nonce\",\"type\":\"bytes32\"}]}";
+json_t *aegis_subject_types(void)
+{
+    static const char text[] =
+        "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"version\",\"type\":"
+        "\"string\"},"
+        "{\"name\":\"chainId\",\"type\":\"uint256\"},{\"name\":\"verifyingContract\",\"type\":\"address\"}],"
+        "\"TransferWithAuthorization\":[{\"name\":\"from\",\"type\":\"address\"},{\"name\":\"to\",\"type\":"
+        "\"address\"},"
+        "{\"name\":\"value\",\"type\":\"uint256\"},{\"name\":\"validAfter\",\"type\":\"uint256\"},"
+        "{\"name\":\"validBefore\",\"type\":\"uint256\"},{\"name\":\"nonce\",\"type\":\"bytes32\"}]}";
+    return json_loads(text, 0, NULL);
+}
 
 static const char zero_nonce[] = "0x0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -56,7 +61,7 @@ char *aegis_subject_typed_data(const json_t *subject, const struct aegis_payment
     json_t *domain = json_pack("{s:s,s:s,s:I,s:s}", "name", aegis_json_text(subject, "domain_name", ""),
                                "version", aegis_json_text(subject, "domain_version", ""), "chainId",
                                (json_int_t)chain_id, "verifyingContract", payment->asset);
-    json_t *typed = json_pack("{s:o,s:s,s:o,s:o}", "types", json_loads(types_json, 0, NULL), "primaryType",
+    json_t *typed = json_pack("{s:o,s:s,s:o,s:o}", "types", aegis_subject_types(), "primaryType",
                               "TransferWithAuthorization", "domain", domain, "message", message);
     char *text = aegis_json_compact(typed);
     json_decref(typed);
