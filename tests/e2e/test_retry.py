@@ -28,6 +28,23 @@ class Retry(Case):
             self.assert_settled(answer)
         self.assertEqual(2, len(set(seller.nonces())))
 
+    def test_repeated_at_once_through_another_worker(self):
+        """Whoever has a bad answer in hand and repeats the request at once gets the same payment, whichever worker it meets:
+        the outcome is known to the keeper before the agent can know it."""
+        gate = self.make_gate(workers=2)
+        bad = [lambda: challenge(entry(), error="no"), lambda: plain(500, b"broken"), lambda: None]
+        seller = self.seller(paid=lambda head, body, given, connection: bad[hash(head) % 3]())
+
+        def repeat(number):
+            for request in range(25):
+                for _ in range(3):
+                    gate.agent.get(f"{seller.url}/{number}/{request}")
+        self.assertEqual([None] * 4, in_parallel(4, repeat))
+        nonces = {}
+        for head, given in seller.paid_requests:
+            nonces.setdefault(head.split(b" ")[1], set()).add(given["payload"]["authorization"]["nonce"])
+        self.assertEqual({}, {path: found for path, found in nonces.items() if len(found) > 1})
+
     def test_two_at_once_with_one_key_are_one_purchase(self):
         seller = self.seller(paid=lambda head, body, given, connection: slowly(0.5, settled(given)))
         key = {"Idempotency-Key": "order-1"}
