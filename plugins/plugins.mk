@@ -89,4 +89,4 @@ policydir = $(pkgdatadir)/policies
 dist_policy_DATA = \
 	policies/ask-program.json policies/blocked-payees.json policies/deadswitch.json policies/default-budget.json \
 	policies/default-guard.json policies/fleet-budget.json policies/known-sellers.json policies/trial-month.json
-EXTRA_DIST += plugins/README.md policies/README.md tests/plugins/build-sample
+EXTRA_DIST += tests/plugins/build-sample

@@ -47,4 +47,4 @@ contrib/aegis.service: $(srcdir)/contrib/aegis.service.in Makefile
 	$(AM_V_GEN)sed -e 's|[@]bindir[@]|$(bindir)|' -e 's|[@]docdir[@]|$(docdir)|' $(srcdir)/contrib/aegis.service.in >$@
 CLEANFILES += contrib/aegis.service
 EXTRA_DIST += gate/README.md gate/daemon/README.md contrib/aegis.yaml contrib/aegis.service.in
-dist_doc_DATA = README.md
+nobase_dist_doc_DATA = README.md plugins/README.md plugins/sample.c policies/README.md
