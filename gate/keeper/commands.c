@@ -37,10 +37,12 @@ static void command_status(struct aegis_peer *peer, int64_t id, const json_t *ar
     struct aegis_keeper *keeper = peer->keeper;
     (void)arguments;
     json_t *body = json_pack(
-        "{s:I,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:O,s:b}", "now", (json_int_t)keeper->clock.now,
-        "operator", keeper->settings.operator_name, "clock", clock_text(keeper->clock.state), "ledger_open",
-        aegis_commit_open(keeper->commit), "ledger_seq", (json_int_t)aegis_ledger_seq(keeper->ledger),
-        "judging", (json_int_t)aegis_counters_tentative(keeper->counters), "held",
+        "{s:I,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:O,s:b}", "now",
+        (json_int_t)keeper->clock.now, "operator", keeper->settings.operator_name, "clock",
+        clock_text(keeper->clock.state), "ledger_open", aegis_commit_open(keeper->commit), "ledger_attempts",
+        (json_int_t)aegis_commit_attempts(keeper->commit), "ledger_seq",
+        (json_int_t)aegis_ledger_seq(keeper->ledger), "judging",
+        (json_int_t)aegis_counters_tentative(keeper->counters), "held",
         (json_int_t)aegis_payments_count(keeper->payments), "counters",
         (json_int_t)aegis_counters_count(keeper->counters), "policies",
         (json_int_t)aegis_loaded_count(keeper->loaded), "workers", (json_int_t)aegis_peer_workers(keeper),
@@ -79,9 +81,19 @@ static void entry_done(struct aegis_job *job, bool durable)
     free(entry);
 }
 
+static void refuse(struct aegis_peer *peer, int64_t id, const char *why)
+{
+    aegis_commands_answer(peer->keeper, peer->number, id, NULL, why);
+}
+
 static void add_entry(struct aegis_peer *peer, int64_t id, enum aegis_entry_kind kind, const char *agent,
                       json_t *body)
 {
+    if (!aegis_commit_open(peer->keeper->commit)) {
+        json_decref(body);
+        refuse(peer, id, "the ledger cannot be written");
+        return;
+    }
     struct entry_job *entry = aegis_alloc(sizeof *entry);
     entry->job.write = write_entry;
     entry->job.done = entry_done;
@@ -92,11 +104,6 @@ static void add_entry(struct aegis_peer *peer, int64_t id, enum aegis_entry_kind
     entry->agent = agent == NULL ? NULL : aegis_strdup(agent);
     entry->body = body;
     aegis_commit_add(peer->keeper->commit, &entry->job);
-}
-
-static void refuse(struct aegis_peer *peer, int64_t id, const char *why)
-{
-    aegis_commands_answer(peer->keeper, peer->number, id, NULL, why);
 }
 
 static void command_heartbeat(struct aegis_peer *peer, int64_t id, const json_t *arguments)

@@ -20,6 +20,7 @@ struct aegis_commit {
     bool open;
     bool busy;
     int retry_ms;
+    unsigned attempts;
 };
 
 static void retry_later(struct aegis_commit *commit)
@@ -89,6 +90,7 @@ static void commit_retry(evutil_socket_t fd, short what, void *context)
     struct aegis_error error = {0};
     struct jobs waiting = STAILQ_HEAD_INITIALIZER(waiting);
     if (!aegis_ledger_reopen(commit->ledger, &error)) {
+        commit->attempts++;
         aegis_log(AEGIS_LOG_ERROR, "the ledger cannot be opened again: %s", error.text);
         retry_later(commit);
         return;
@@ -96,6 +98,7 @@ static void commit_retry(evutil_socket_t fd, short what, void *context)
     aegis_log(AEGIS_LOG_WARNING, "the ledger is open again, its last entry is %lld",
               (long long)aegis_ledger_seq(commit->ledger));
     commit->open = true;
+    commit->attempts = 0;
     STAILQ_CONCAT(&waiting, &commit->jobs);
     commit->hooks.reopened(commit->hooks.context);
     STAILQ_CONCAT(&commit->jobs, &waiting);
@@ -153,4 +156,9 @@ bool aegis_commit_idle(const struct aegis_commit *commit)
 bool aegis_commit_busy(const struct aegis_commit *commit)
 {
     return commit->busy;
+}
+
+unsigned aegis_commit_attempts(const struct aegis_commit *commit)
+{
+    return commit->attempts;
 }

@@ -48,6 +48,9 @@ void aegis_commit_add(struct aegis_commit *commit, struct aegis_job *job);
 bool aegis_commit_open(const struct aegis_commit *commit);
 bool aegis_commit_idle(const struct aegis_commit *commit);
 
+/* How often it was tried in vain to open the ledger again since it was lost. */
+unsigned aegis_commit_attempts(const struct aegis_commit *commit);
+
 /* Between BEGIN and the last `done`: the ledger and what is in memory do not agree yet, so nobody may ask
  * about sums. */
 bool aegis_commit_busy(const struct aegis_commit *commit);

@@ -71,6 +71,10 @@ void aegis_grant_denial(struct aegis_ask *ask)
         aegis_ask_free(ask);
         return;
     }
+    if (!aegis_commit_open(ask->keeper->commit)) { /* nobody should wait for a disk */
+        aegis_grant_unrecorded(ask);
+        return;
+    }
     aegis_entry_id("dec_", ask->keeper->clock.now, ask->payment);
     ask->job.write = write_denial;
     ask->job.done = denial_done;
@@ -273,6 +277,10 @@ void aegis_grant_payment(struct aegis_ask *ask)
 {
     if (ask->abandoned) {
         aegis_ask_free(ask);
+        return;
+    }
+    if (!aegis_commit_open(ask->keeper->commit)) { /* nobody should wait for a disk */
+        aegis_grant_unrecorded(ask);
         return;
     }
     aegis_entry_id("pay_", ask->keeper->clock.now, ask->payment);

@@ -80,6 +80,8 @@ static bool add_facts(struct aegis_question *question, const json_t *queries, st
 {
     struct aegis_keeper *keeper = question->keeper;
     AEGIS_ASSERT(!aegis_commit_busy(keeper->commit));
+    if (!aegis_commit_open(keeper->commit))
+        return aegis_error_set(error, "the ledger cannot be read");
     struct aegis_facts facts = {
         .counters = keeper->counters,
         .books = aegis_ledger_books(keeper->ledger),

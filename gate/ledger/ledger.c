@@ -266,6 +266,7 @@ int64_t aegis_ledger_at(const struct aegis_ledger *ledger)
 struct aegis_books *aegis_ledger_books(struct aegis_ledger *ledger)
 {
     struct aegis_error error;
+    AEGIS_ASSERT(ledger->store != NULL);
     if (ledger->open && !aegis_booking_flush(ledger->booking, &error))
         aegis_log(AEGIS_LOG_ERROR, "the books could not be brought up to date: %s", error.text);
     return ledger->store;

@@ -49,7 +49,8 @@ void aegis_ledger_rollback(struct aegis_ledger *ledger);
 int64_t aegis_ledger_seq(const struct aegis_ledger *ledger);
 int64_t aegis_ledger_at(const struct aegis_ledger *ledger);
 
-/* Borrowed; good until reopen or close. Sees the open transaction. */
+/* Borrowed; good until reopen or close. Sees the open transaction. Not for a ledger that a reopen left
+ * closed. */
 struct aegis_books *aegis_ledger_books(struct aegis_ledger *ledger);
 
 #endif

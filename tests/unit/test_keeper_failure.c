@@ -341,6 +341,57 @@ static void outcomes_wait_for_the_ledger(void **state)
     assert_true(sum.settled == TOKEN && sum.exposed == TOKEN);
 }
 
+static void rename_ledger(struct fixture *fixture, bool away)
+{
+    char *other = aegis_format("%s.away", fixture->ledger);
+    assert_int_equal(away ? rename(fixture->ledger, other) : rename(other, fixture->ledger), 0);
+    free(other);
+}
+
+/* The ledger can not even be opened again while questions are under way: who waits is told, nobody crashes.
+ */
+static void a_ledger_that_is_gone(void **state)
+{
+    struct fixture *fixture = *state;
+    json_decref(fixture_buy(fixture, 0, &(struct request){.path = "/x"}));
+    fixture->judge_hold_back = true;
+    for (int i = 0; i < 4; i++)
+        fixture_authorize(fixture, 0, &(struct request){.path = "/a"});
+    fixture_settle(fixture);
+    rename_ledger(fixture, true);
+    failing = (struct failing){.fail_at = 1, .forever = true};
+    fixture->fixed = "allow";
+    json_t *last = json_incref(json_array_get(fixture->held_questions, 3));
+    json_t *next = json_incref(json_array_get(fixture->held_questions, 2));
+    json_t *third = json_incref(json_array_get(fixture->held_questions, 1));
+    judge_answer(fixture, json_array_get(fixture->held_questions, 0));
+    fixture_settle(fixture);
+    fixture_expect(end_pop(&fixture->workers[0], "denied"), "denied", "ledger_unavailable", NULL);
+    while (aegis_commit_attempts(fixture->keeper->commit) == 0)
+        event_base_loop(fixture->base, EVLOOP_ONCE);
+    assert_false(ledger_is_open(fixture));
+    /* An allow, a denial, and a question for more facts. */
+    judge_answer(fixture, third);
+    fixture->fixed = "deny";
+    judge_answer(fixture, next);
+    aegis_channel_send(fixture->judge.channel, &aegis_message_need,
+                       json_pack("{s:O,s:[s]}", "id", json_object_get(last, "id"), "facts", "last_price"));
+    fixture_settle(fixture);
+    for (int i = 0; i < 3; i++)
+        fixture_expect(end_pop(&fixture->workers[0], "denied"), "denied", "ledger_unavailable", NULL);
+    aegis_ticks_run(fixture->keeper);
+    json_decref(last);
+    json_decref(next);
+    json_decref(third);
+    failing = (struct failing){0};
+    rename_ledger(fixture, false);
+    wait_for(fixture, ledger_is_open);
+    fixture->judge_hold_back = false;
+    fixture->fixed = NULL;
+    fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/b"}), "authorized", NULL, NULL);
+    assert_int_equal(fixture_entries(fixture, "signed", NULL), 2);
+}
+
 /* Every call that changes a file fails in turn, once or from then on, before or after it did its work, while
  * two payments are made and reported on. Then the disk is well again, or the gate was killed and starts anew.
  * Always: what the worker holds is in the ledger with its signature; what was denied cannot be cashed by
@@ -489,6 +540,7 @@ int main(void)
         CASE(many_small_steps_are_a_jump),
         CASE(an_unwritable_ledger_stops_signing),
         CASE(outcomes_wait_for_the_ledger),
+        CASE(a_ledger_that_is_gone),
         CASE(every_write_fails_in_turn),
         CASE(killed_at_every_turn),
         CASE(stops_when_nothing_is_in_flight),
