@@ -67,6 +67,7 @@ int aegis_cli_misuse(const struct aegis_cli *cli, const char *name)
 {
     const struct command *command = find(name);
 
+    AEGIS_ASSERT(command != NULL);
     fprintf(stderr, "usage: %s %s %s\n", cli->program, command->name, command->arguments);
     return 2;
 }

@@ -427,7 +427,7 @@ static inline struct fixture *fixture_new(void)
     fixture->config = json_pack(
         "{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:[],s:[],s:[s],s:[{s:s}],s:i}", "ledger", fixture->ledger,
         "vault", fixture->folder, "operator", "tests", "lifetime_seconds", 60, "key_cache_ms", 60000,
-        "identity_cache_ms", 5000, "judge_timeout_ms", 200, "tick_ms", 3600000, "clock_step_ms", 60000,
+        "identity_cache_ms", 5000, "judge_timeout_ms", 1000, "tick_ms", 3600000, "clock_step_ms", 60000,
         "policies", "assets", "watched", NETWORK, "listeners", "name", "agents", "scrypt_max_memory", 0);
     assert_non_null(fixture->config);
     assert_true(fixture_start(fixture));
