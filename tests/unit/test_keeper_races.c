@@ -191,7 +191,7 @@ static void too_many_policies_deny(void **state)
     struct aegis_error error;
     json_t *policies = json_object_get(fixture->config, "policies");
     for (int i = 0; i < 63; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "p%d", i);
         json_array_append_new(policies, json_string(id));
     }
