@@ -103,6 +103,8 @@ const struct aegis_option aegis_options[] = {
      .meaning = "longest time that a signature can be cashed; a seller may ask for less"},
     {"payment.key_cache_seconds", AEGIS_OPTION_INTEGER, .fallback = "60", .unit = "s", .min = 0, .max = 86400,
      .meaning = "how long an opened key stays in locked memory; 0: opened for each payment"},
+    {"payment.without_policy", AEGIS_OPTION_CHOICE, .fallback = "deny", .choices = "deny|allow",
+     .meaning = "whether an agent to which no policy at all applies may pay: nothing would limit it"},
     DELAY("payment.identity_cache_ms", "5000", 0, HOUR,
           "how long the answer to who a token belongs to is kept"),
     DELAY("payment.clock_step_ms", "60000", 1000, HOUR,

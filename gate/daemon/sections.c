@@ -115,6 +115,7 @@ static json_t *keeper(const struct aegis_config *config, const struct aegis_docu
     set(out, "tick_ms", integer(config, "judge.tick_ms"));
     set(out, "clock_step_ms", integer(config, "payment.clock_step_ms"));
     set(out, "policies", gate_policies(config, documents));
+    set(out, "without_policy", text(config, "payment.without_policy"));
     set(out, "assets", list(config, "assets"));
     set(out, "watched", watched_networks(config));
     set(out, "listeners", keeper_listeners(config));

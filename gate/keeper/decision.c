@@ -59,6 +59,16 @@ static void set_text(json_t *object, const char *name, const char *text)
         json_object_set_new(object, name, json_string(text));
 }
 
+bool aegis_denial_unlimited(struct aegis_denial *denial, const struct aegis_keeper *keeper,
+                            const struct aegis_identity *identity)
+{
+    if (json_array_size(identity->policies) > 0 || keeper->settings.pay_without_policy)
+        return false;
+    aegis_denial_set(denial, "denied", "policy_missing",
+                     "No policy applies to this agent, so nothing would limit what it pays.");
+    return true;
+}
+
 static void set_integer(json_t *object, const char *name, int64_t value)
 {
     if (value != 0)

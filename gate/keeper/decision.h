@@ -27,6 +27,11 @@ void aegis_denial_set(struct aegis_denial *denial, const char *outcome, const ch
 void aegis_denial_from(struct aegis_denial *denial, const struct aegis_question *question,
                        enum aegis_answer answer);
 
+/* No policy at all applies to the agent, and nobody has said that such agents may pay: nothing would limit
+ * it. */
+bool aegis_denial_unlimited(struct aegis_denial *denial, const struct aegis_keeper *keeper,
+                            const struct aegis_identity *identity);
+
 /* The message `denied`. `decision` NULL: there is no entry. New reference. */
 json_t *aegis_denial_message(const struct aegis_denial *denial, int64_t id, const char *decision);
 

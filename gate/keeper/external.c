@@ -244,6 +244,17 @@ static void ask(struct external *external)
     aegis_question_ask(question);
 }
 
+static void begin(struct external *external)
+{
+    external->denied = aegis_denial_unlimited(&external->denial, external->keeper, external->identity);
+    if (!external->denied) {
+        ask(external);
+        return;
+    }
+    external->subject = subject_of(external);
+    finish(external);
+}
+
 /* The payment in the books that is this very authorization. */
 struct search {
     const struct external *external;
@@ -311,7 +322,7 @@ void aegis_external(struct aegis_peer *peer, int64_t id, const json_t *arguments
     external->now = keeper->clock.now;
     const char *why = objection(external, &error);
     if (why == NULL && !booked_already(external)) {
-        ask(external);
+        begin(external);
         return;
     }
     if (why == NULL)

@@ -16,6 +16,7 @@ static const struct aegis_json_field config_fields[] = {
     {"tick_ms", AEGIS_JSON_INTEGER, true, 86400000},
     {"clock_step_ms", AEGIS_JSON_INTEGER, true, 86400000},
     {"policies", AEGIS_JSON_ARRAY, true, 64},
+    {"without_policy", AEGIS_JSON_STRING, true, 16},
     {"assets", AEGIS_JSON_ARRAY, true, 4096},
     {"watched", AEGIS_JSON_ARRAY, true, 256},
     {"listeners", AEGIS_JSON_ARRAY, true, 256},
@@ -90,6 +91,7 @@ bool aegis_keeper_settings_read(struct aegis_keeper_settings *settings, const js
     settings->judge_timeout_ms = aegis_json_integer(config, "judge_timeout_ms", 2000);
     settings->tick_ms = aegis_json_integer(config, "tick_ms", 5000);
     settings->clock_step_ms = aegis_json_integer(config, "clock_step_ms", 60000);
+    settings->pay_without_policy = strcmp(aegis_json_text(config, "without_policy", "deny"), "allow") == 0;
     settings->scrypt_max_memory = (uint64_t)aegis_json_integer(config, "scrypt_max_memory", 0);
     settings->policies = json_deep_copy(json_object_get(config, "policies"));
     settings->watched = json_deep_copy(json_object_get(config, "watched"));

@@ -424,11 +424,12 @@ static inline struct fixture *fixture_new(void)
     fixture->held_questions = json_array();
     fixture->cap = (aegis_amount)10 * 1000000000000000000u;
     fixture_vault_copy(fixture);
-    fixture->config = json_pack(
-        "{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:[],s:[],s:[s],s:[{s:s}],s:i}", "ledger", fixture->ledger,
-        "vault", fixture->folder, "operator", "tests", "lifetime_seconds", 60, "key_cache_ms", 60000,
-        "identity_cache_ms", 5000, "judge_timeout_ms", 1000, "tick_ms", 3600000, "clock_step_ms", 60000,
-        "policies", "assets", "watched", NETWORK, "listeners", "name", "agents", "scrypt_max_memory", 0);
+    fixture->config =
+        json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:[],s:s,s:[],s:[s],s:[{s:s}],s:i}", "ledger",
+                  fixture->ledger, "vault", fixture->folder, "operator", "tests", "lifetime_seconds", 60,
+                  "key_cache_ms", 60000, "identity_cache_ms", 5000, "judge_timeout_ms", 1000, "tick_ms",
+                  3600000, "clock_step_ms", 60000, "policies", "without_policy", "deny", "assets", "watched",
+                  NETWORK, "listeners", "name", "agents", "scrypt_max_memory", 0);
     assert_non_null(fixture->config);
     assert_true(fixture_start(fixture));
     return fixture;
