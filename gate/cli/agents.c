@@ -1,5 +1,6 @@
 #include "gate/cli/agents.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,14 +11,27 @@
 #include "gate/cli/common.h"
 #include "gate/vault/apikey.h"
 
+static void add_each_once(json_t *ids, const json_t *more)
+{
+    json_t *id;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)more, i, id)
+    {
+        bool there = false;
+        for (size_t j = 0; j < json_array_size(ids); j++)
+            there = there || json_equal(json_array_get(ids, j), id);
+        if (!there)
+            json_array_append(ids, id);
+    }
+}
+
 /* Those of the agent itself, then the gate's. */
 static json_t *with_gates(const struct aegis_setup *setup, json_t *own)
 {
-    const json_t *configured = aegis_config_get(setup->config, "policies");
-
-    if (configured != NULL)
-        json_array_extend(own, (json_t *)(uintptr_t)configured);
-    json_array_extend(own, setup->documents.gates);
+    if (setup->config != NULL)
+        add_each_once(own, aegis_config_get(setup->config, "policies"));
+    add_each_once(own, setup->documents.gates);
     return own;
 }
 
@@ -90,6 +104,18 @@ bool aegis_setup_read(const struct aegis_cli *cli, struct aegis_setup *out, stru
     return true;
 }
 
+bool aegis_setup_read_keys(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error)
+{
+    if (aegis_setup_read(cli, out, error))
+        return true;
+    fprintf(stderr, "%s: %s\n", cli->program, error->text);
+    *out = (struct aegis_setup){.agents = json_array()};
+    if (add_keys(cli, out, error))
+        return true;
+    aegis_setup_clear(out);
+    return false;
+}
+
 void aegis_setup_clear(struct aegis_setup *setup)
 {
     aegis_config_free(&setup->config);
@@ -126,7 +152,7 @@ char *aegis_setup_agent(const struct aegis_cli *cli, const char *id_or_name, str
     const char *found;
     char *id = NULL;
 
-    if (!aegis_setup_read(cli, &setup, error))
+    if (!aegis_setup_read_keys(cli, &setup, error))
         return NULL;
     found = find_agent(setup.agents, id_or_name, &matches);
     if (matches == 1)

@@ -19,6 +19,9 @@ struct aegis_setup {
 };
 
 bool aegis_setup_read(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error);
+/* For what must work whatever stands in the configuration, as revoking must: what cannot be read is said on
+ * standard error, and the agents are then those of the keys, `config` and `documents` empty. */
+bool aegis_setup_read_keys(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error);
 void aegis_setup_clear(struct aegis_setup *setup);
 
 /* The agent whose id or name this is: its id, which the caller frees. NULL with the reason. */

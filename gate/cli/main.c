@@ -14,43 +14,48 @@
 
 static aegis_cli_command help;
 
+/* Whether a command must know where wallets, keys and policies are. One that guesses takes the usual place
+ * when the configuration cannot be read: it changes nothing there, and an agent must be stoppable even then.
+ */
+enum vault_need { NO, YES, GUESS };
+
 /* Every command, in the order in which a newcomer meets them. */
 static const struct command {
     const char *name;
     const char *arguments;
     const char *meaning;
     aegis_cli_command *run;
-    bool vault; /* needs to know where wallets, keys and policies are */
+    enum vault_need vault;
 } commands[] = {
     {"init",
      "[--wallet NAME] [--agent NAME] [--listen ADDRESS] [--plugin-path FOLDER]... "
      "[--passphrase-file FILE|--passphrase-fd N|--generate-passphrase]",
-     "make a working setup: configuration, wallet, one agent, cautious policies", aegis_cli_init, true},
+     "make a working setup: configuration, wallet, one agent, cautious policies", aegis_cli_init, YES},
     {"status", "", "whether the gate runs, what its processes do, what its agents spent", aegis_cli_status,
-     true},
+     GUESS},
     {"wallet", "create|import|list|export-address ...", "wallets of the Open Wallet Standard",
-     aegis_cli_wallet, true},
-    {"key", "create|list|revoke ...", "API keys: what an agent has instead of a wallet", aegis_cli_key, true},
-    {"policy", "list|check|explain ...", "policies, and why they would allow or deny", aegis_cli_policy,
-     true},
+     aegis_cli_wallet, YES},
+    {"key", "create|list|revoke ...", "API keys: what an agent has instead of a wallet", aegis_cli_key, YES},
+    {"policy", "list|check [--plugin-path FOLDER]... FILE...|explain PAYMENT|FILE",
+     "policies, and why they would allow or deny", aegis_cli_policy, YES},
     {"install", "[FILE]...", "put policy documents where agents' keys and other OWS tools find them",
-     aegis_cli_install, true},
+     aegis_cli_install, YES},
     {"guard", "[--add ADDRESS|--remove ADDRESS] [--chain CHAIN|--block]",
-     "who may be paid: shows and changes guard-config.json", aegis_cli_guard, false},
+     "who may be paid: shows and changes guard-config.json", aegis_cli_guard, NO},
     {"budget", "[--agent AGENT] [--chain CHAIN] [--period hourly|daily|weekly|monthly|total]",
-     "caps, what was spent of them, what is left, and when they begin anew", aegis_cli_budget, true},
+     "caps, what was spent of them, what is left, and when they begin anew", aegis_cli_budget, YES},
     {"receipts", "[--agent AGENT] [--since TIME] [--limit N]", "what was paid for, and what became of it",
-     aegis_cli_receipts, false},
-    {"payment", "ID", "everything that is known about one payment or refusal", aegis_cli_payment, false},
+     aegis_cli_receipts, NO},
+    {"payment", "ID", "everything that is known about one payment or refusal", aegis_cli_payment, NO},
     {"ledger", "verify|replay|export [--format jsonl|csv]",
-     "prove that the books are whole, judge again, take them along", aegis_cli_ledger, false},
+     "prove that the books are whole, judge again, take them along", aegis_cli_ledger, NO},
     {"heartbeat", "AGENT", "say that an agent is alive, for the policies that watch for it",
-     aegis_cli_heartbeat, true},
-    {"revoke", "AGENT [--reason TEXT]", "end an agent's key now", aegis_cli_revoke, true},
-    {"resume", "", "go on paying after the clock jumped", aegis_cli_resume, false},
-    {"reload", "", "put a changed configuration and changed policies into force", aegis_cli_reload, false},
-    {"stop", "", "finish what runs and stop the gate", aegis_cli_stop, false},
-    {"help", "[COMMAND]", "explain a command", help, false},
+     aegis_cli_heartbeat, GUESS},
+    {"revoke", "AGENT [--reason TEXT]", "end an agent's key now", aegis_cli_revoke, GUESS},
+    {"resume", "", "go on paying after the clock jumped", aegis_cli_resume, NO},
+    {"reload", "", "put a changed configuration and changed policies into force", aegis_cli_reload, NO},
+    {"stop", "", "finish what runs and stop the gate", aegis_cli_stop, NO},
+    {"help", "[COMMAND]", "explain a command", help, NO},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -129,7 +134,7 @@ static bool take_globals(struct aegis_cli *cli, int *argc, char **argv)
 
 /* The vault that the gate of this home uses; without a configuration the usual one. NULL with a complaint
  * when there is a configuration that cannot be read: a wallet in the wrong folder would be worse. */
-static char *find_vault(const struct aegis_cli *cli)
+static char *find_vault(const struct aegis_cli *cli, enum vault_need need)
 {
     char *path = aegis_cli_path(cli, "aegis.yaml"), *vault = NULL;
     struct aegis_error error;
@@ -140,8 +145,10 @@ static char *find_vault(const struct aegis_cli *cli)
     } else if ((config = aegis_config_load(path, &error)) != NULL) {
         vault = aegis_strdup(aegis_config_vault(config));
         aegis_config_free(&config);
+    } else if (need == GUESS) {
+        vault = aegis_vault_default(cli->home);
     } else {
-        fprintf(stderr, "%s: %s\n", cli->program, error.text);
+        fprintf(stderr, "%s: %s (--vault FOLDER goes past it)\n", cli->program, error.text);
     }
     free(path);
     return vault;
@@ -156,7 +163,7 @@ static int run(struct aegis_cli *cli, const struct command *command, int argc, c
     if (cli->vault != NULL)
         vault = aegis_home_expand_here(cli->vault);
     else
-        vault = command->vault ? find_vault(cli) : aegis_vault_default(home);
+        vault = command->vault == NO ? aegis_vault_default(home) : find_vault(cli, command->vault);
     cli->vault = vault;
     if (vault != NULL)
         status = command->run(cli, argc, argv);

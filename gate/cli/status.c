@@ -211,7 +211,7 @@ int aegis_cli_status(const struct aegis_cli *cli, int argc, char **argv)
         return aegis_cli_misuse(cli, argv[0]);
     state = aegis_lock_read(cli->home);
     up = is_up(state);
-    if (!aegis_setup_read(cli, &setup, &error)) {
+    if (!aegis_setup_read_keys(cli, &setup, &error)) {
         json_decref(state);
         return aegis_cli_fail(cli, &error);
     }

@@ -237,6 +237,23 @@ static void status_says_that_no_gate_runs(void **state)
     free(said);
 }
 
+static void status_does_without_a_configuration(void **state)
+{
+    const struct place *place = *state;
+    char *file = aegis_format("%s/aegis.yaml", place->home), *said;
+    json_t *told;
+
+    json_decref(init(place));
+    write_text(file, "workers: [\n");
+    assert_int_equal(run(place, aegis_cli_status, &said, "status", NULL), 1);
+    told = parse(said);
+    assert_int_equal(json_array_size(json_object_get(told, "agents")), 1);
+    json_decref(told);
+    assert_int_equal(run(place, aegis_cli_budget, &said, "budget", NULL), 1);
+    free(said);
+    free(file);
+}
+
 /* ---- guard ---- */
 
 static const char dead[] = "0x000000000000000000000000000000000000dEaD";
@@ -570,6 +587,7 @@ int main(void)
         TEST(default_policies_are_cautious_and_safe_for_others),
         TEST(budget_states_caps_before_anything_was_paid),
         TEST(status_says_that_no_gate_runs),
+        TEST(status_does_without_a_configuration),
         TEST(guard_keeps_lists),
         TEST(guard_refuses_what_is_no_address),
         TEST(guard_does_not_turn_a_blocklist_around),
