@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gate/base/text.h"
 
@@ -55,12 +56,19 @@ void aegis_plugins_seal(struct aegis_plugins *plugins)
     plugins->sealed = true;
 }
 
+/* Whether nobody but the user that runs us, and root, can put other contents behind this name. */
+static bool owners_alone(const struct stat *status)
+{
+    return (status->st_uid == geteuid() || status->st_uid == 0) &&
+           (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* The file of plugin `name`, which the caller frees, in the first folder that has one. */
 static char *plugin_file(const struct aegis_plugins *plugins, const char *name, struct aegis_error *error)
 {
     size_t index;
     json_t *folder;
-    struct stat status;
+    struct stat status = {0};
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name) || *name == '\0') {
         aegis_error_set(error, "plugin \"%.60s\": expected a name of lower-case letters, digits, _ and -",
                         name);
@@ -69,15 +77,23 @@ static char *plugin_file(const struct aegis_plugins *plugins, const char *name, 
     json_array_foreach(plugins->folders, index, folder)
     {
         char *file = aegis_format("%s/%s.so", json_string_value(folder), name);
-        if (stat(file, &status) == 0 && S_ISREG(status.st_mode) &&
-            (status.st_mode & (S_IWGRP | S_IWOTH)) == 0)
-            return file;
-        if (errno != ENOENT || stat(file, &status) == 0) {
-            aegis_error_set(error, "%s: expected a regular file that only its owner can write", file);
+        bool there = stat(file, &status) == 0 || errno != ENOENT;
+        if (!there) {
             free(file);
-            return NULL;
+            continue;
         }
+        if (!S_ISREG(status.st_mode) || !owners_alone(&status))
+            aegis_error_set(error,
+                            "%s: expected a regular file that only its owner can write, of this user or root",
+                            file);
+        else if (stat(json_string_value(folder), &status) != 0 || !owners_alone(&status))
+            aegis_error_set(error,
+                            "%s: expected a folder that only its owner can write, of this user or root",
+                            json_string_value(folder));
+        else
+            return file;
         free(file);
+        return NULL;
     }
     char *searched = json_dumps(plugins->folders, JSON_COMPACT);
     aegis_error_set(error, "plugin %s: found no %s.so in %s", name, name, searched == NULL ? "[]" : searched);

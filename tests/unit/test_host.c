@@ -101,6 +101,15 @@ static void test_files(void **state)
     snprintf(path, sizeof(path), "%s/open.so", folder);
     write_file(path, "x", 0666);
     refused(folder, "open", "/open.so: expected a regular file that only its owner can write");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    refused(folder, "open", ": expected a folder that only its owner can write");
+    assert_int_equal(chmod(folder, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        refused(folder, "open",
+                "/open.so: expected a regular file that only its owner can write, of this user");
+    }
     assert_int_equal(unlink(path), 0);
     snprintf(path, sizeof(path), "%s/folder.so", folder);
     assert_int_equal(mkdir(path, 0755), 0);
