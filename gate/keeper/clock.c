@@ -24,7 +24,7 @@ void aegis_keeper_clock_start(struct aegis_keeper_clock *clock, int64_t step_ms,
         aegis_log(AEGIS_LOG_ERROR,
                   "the clock is %lld s behind the last entry of the ledger: nothing is signed until it has "
                   "caught up, "
-                  "or \"aegis resume clock\"",
+                  "or \"aegis resume\"",
                   (long long)(latest - wall) / 1000);
 }
 
@@ -43,13 +43,13 @@ static void notice_step(struct aegis_keeper_clock *clock, int64_t apart)
     if (apart > clock->step_ms) {
         clock->state = AEGIS_CLOCK_AHEAD;
         aegis_log(AEGIS_LOG_ERROR,
-                  "the clock jumped ahead by %lld s: nothing is signed until \"aegis resume clock\"",
+                  "the clock jumped ahead by %lld s: nothing is signed until \"aegis resume\"",
                   (long long)apart / 1000);
     } else if (apart < -clock->step_ms) {
         clock->state = AEGIS_CLOCK_BEHIND;
         aegis_log(AEGIS_LOG_ERROR,
-                  "the clock jumped back by %lld s: nothing is signed until it has caught up, or \"aegis "
-                  "resume clock\"",
+                  "the clock jumped back by %lld s: nothing is signed until it has caught up, or "
+                  "\"aegis resume\"",
                   (long long)-apart / 1000);
     }
 }

@@ -2,7 +2,7 @@
  *
  * Windows and lifetimes hang on the time, so whoever can move the clock can empty a window. The wall clock is
  * compared with the clock that counts since boot: when the two drift apart by more than `step_ms`, the time
- * cannot be trusted and nothing is signed until an operator says `resume clock`, or, after a step backwards,
+ * cannot be trusted and nothing is signed until an operator says `aegis resume`, or, after a step backwards,
  * until the time has caught up. */
 #ifndef AEGIS_KEEPER_CLOCK_H
 #define AEGIS_KEEPER_CLOCK_H
