@@ -50,9 +50,9 @@ struct aegis_keeper_settings {
     int64_t clock_step_ms;
     uint64_t scrypt_max_memory;
     bool pay_without_policy; /* for agents to which none applies */
-    json_t *policies; /* the gate's own */
-    json_t *watched;  /* networks with a witness */
-    json_t *owners;   /* listener -> owner */
+    json_t *policies;        /* the gate's own */
+    json_t *watched;         /* networks with a witness */
+    json_t *owners;          /* listener -> owner */
 };
 
 struct aegis_keeper {
