@@ -13,11 +13,11 @@ print-fuzzers:
 .PHONY: print-fuzzers
 
 # The unit tests under valgrind, in a build without sanitizers; some minutes. Left out are scripts and those that valgrind
-# itself would run into: filters and limits that a process puts on itself, an execve that fails, and children of a fork, to
-# which what only their parent can free is lost (test_cli).
+# itself would run into: filters and limits that a process puts on itself, an execve that fails, /proc/self/exe, and children
+# of a fork, to which what only their parent can free is lost.
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 not_under_valgrind = tests/unit/test_cli tests/unit/test_confine tests/unit/test_misbehave tests/unit/test_proxy_worker \
-	tests/unit/test_runner tests/plugins/build-sample
+	tests/unit/test_runner tests/unit/test_supervisor tests/plugins/build-sample
 check-valgrind:
 	@! grep -q 'define AEGIS_SANITIZED' config.h || { echo "valgrind and sanitizers exclude each other" >&2; exit 1; }
 	$(MAKE) check TESTS='$(filter-out $(not_under_valgrind),$(TESTS))' LOG_COMPILER='$(VALGRIND)'
