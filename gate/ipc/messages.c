@@ -48,10 +48,12 @@ MESSAGE(authorize, REQUIRED("id", INTEGER, INT64_MAX), CREDENTIAL, REQUIRED("met
         REQUIRED("candidates", ARRAY, 16));
 
 /* authorization: {from, to, value, validAfter, validBefore, nonce} as x402 spells them. repeated: this is the
- * payment of an earlier attempt at the same request, signed again to the same bytes. */
+ * payment of an earlier attempt at the same request, signed again to the same bytes; state: what the ledger
+ * says became of it so far. */
 MESSAGE(authorized, REQUIRED("id", INTEGER, INT64_MAX), REQUIRED("payment", STRING, NAME),
         REQUIRED("index", INTEGER, 1024), REQUIRED("repeated", BOOLEAN, 0),
-        REQUIRED("authorization", OBJECT, 0), REQUIRED("signature", STRING, SIGNATURE));
+        REQUIRED("authorization", OBJECT, 0), REQUIRED("signature", STRING, SIGNATURE),
+        OPTIONAL("state", STRING, NAME));
 
 /* outcome: denied (a policy or rule said no), held (a person must approve), failed (a policy or the gate
  * could not decide), unrecorded (the ledger could not be written). */

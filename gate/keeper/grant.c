@@ -240,11 +240,12 @@ static void hand_out(struct aegis_ask *ask, bool repeated)
     struct aegis_peer *peer = aegis_peer_worker(keeper, ask->worker);
     bool sent = false;
     if (peer != NULL && !ask->abandoned)
-        sent =
-            aegis_channel_send(peer->channel, &aegis_message_authorized,
-                               json_pack("{s:I,s:s,s:I,s:b,s:O,s:s}", "id", (json_int_t)ask->id, "payment",
-                                         ask->held->id, "index", (json_int_t)ask->index, "repeated", repeated,
-                                         "authorization", ask->authorization, "signature", ask->signature));
+        sent = aegis_channel_send(peer->channel, &aegis_message_authorized,
+                                  json_pack("{s:I,s:s,s:I,s:b,s:O,s:s,s:s}", "id", (json_int_t)ask->id,
+                                            "payment", ask->held->id, "index", (json_int_t)ask->index,
+                                            "repeated", repeated, "authorization", ask->authorization,
+                                            "signature", ask->signature, "state",
+                                            aegis_payment_state_name(ask->held->state)));
     if (sent)
         return;
     ask->held->owner = 0;

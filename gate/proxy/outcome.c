@@ -18,6 +18,15 @@ const char *aegis_outcome_name(enum aegis_outcome_state state)
     return names[state];
 }
 
+enum aegis_outcome_state aegis_outcome_told(enum aegis_outcome_state state, const char *recorded)
+{
+    if (!strcmp(recorded, "settled"))
+        return AEGIS_OUTCOME_SETTLED;
+    if (!strcmp(recorded, "delivered") && state != AEGIS_OUTCOME_SETTLED)
+        return AEGIS_OUTCOME_DELIVERED;
+    return state;
+}
+
 static void conclude(struct aegis_outcome *outcome, enum aegis_outcome_state state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

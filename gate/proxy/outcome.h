@@ -24,6 +24,11 @@ void aegis_outcome_read(const struct aegis_http_head *head, int version,
                         const struct aegis_requirement *requirement,
                         const struct aegis_authorization *authorization, struct aegis_outcome *outcome);
 
+/* What the agent is told: the answer's outcome, unless the ledger already knew better (`recorded`, the state
+ * of a payment that was handed out again; "" for a new one). A seller who refuses what it has been paid for
+ * does not undo the payment, and an agent that believed so would buy again. */
+enum aegis_outcome_state aegis_outcome_told(enum aegis_outcome_state state, const char *recorded);
+
 const char *aegis_outcome_name(enum aegis_outcome_state state);
 
 #endif

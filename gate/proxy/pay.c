@@ -31,6 +31,7 @@ struct aegis_purchase {
 
     /* the authorization */
     char payment[PAYMENT_TEXT]; /* the keeper's id; "": nothing was authorized */
+    char recorded[16];          /* what the ledger said of it when it was handed out; "" */
     uint64_t keeper;            /* which keeper: the outcome is its business, not its successor's */
     const struct aegis_requirement *chosen;
     struct aegis_authorization authorization;
@@ -408,6 +409,8 @@ static void authorized(struct aegis_exchange *exchange, const json_t *message)
     exchange->purchase->keeper = aegis_peers_keeper(exchange->proxy->peers);
     aegis_text_copy(exchange->purchase->payment, sizeof(exchange->purchase->payment),
                     aegis_json_text(message, "payment", ""));
+    aegis_text_copy(exchange->purchase->recorded, sizeof(exchange->purchase->recorded),
+                    aegis_json_text(message, "state", ""));
     if (!attach(exchange, message, &error)) {
         aegis_log(AEGIS_LOG_ERROR, "%s: %s", exchange->purchase->payment, error.text);
         aegis_pay_lost(exchange, error.text);
@@ -465,9 +468,9 @@ void aegis_pay_mark(const struct aegis_exchange *exchange, struct aegis_http_mes
     const struct aegis_purchase *purchase = exchange->purchase;
     if (!purchase || !purchase->payment[0])
         return;
-    char *value =
-        aegis_format("%s; state=%s", purchase->payment,
-                     aegis_outcome_name(purchase->reported ? purchase->state : AEGIS_OUTCOME_UNKNOWN));
+    enum aegis_outcome_state state = purchase->reported ? purchase->state : AEGIS_OUTCOME_UNKNOWN;
+    char *value = aegis_format("%s; state=%s", purchase->payment,
+                               aegis_outcome_name(aegis_outcome_told(state, purchase->recorded)));
     aegis_exchange_note(answer, "Aegis-Payment", value);
     free(value);
 }

@@ -62,6 +62,18 @@ class Retry(Case):
         self.assertEqual(first, again.payment[0], again)
         self.assertEqual(1, len(set(seller.nonces())))
 
+    def test_settled_stays_settled_when_the_seller_refuses_the_repetition(self):
+        times = []
+
+        def paid(head, body, given, connection):
+            times.append(1)
+            return settled(given) if len(times) == 1 else challenge(entry(), error="nonce already used")
+        seller = self.seller(paid=paid)
+        key = {"Idempotency-Key": "order-4"}
+        first = self.assert_settled(self.get(seller.url + "/", headers=key))
+        again = self.get(seller.url + "/", headers=key)
+        self.assertEqual((402, (first, "settled")), (again.status, again.payment), again)
+
     def test_key_under_another_request_is_refused(self):
         seller = self.seller()
         key = {"Idempotency-Key": "order-3"}

@@ -330,10 +330,11 @@ static void on_authorize(struct aegis_channel *channel, const json_t *message, i
     snprintf(payment, sizeof(payment), "pay_%zu", street->authorized_count);
     snprintf(signature, sizeof(signature), "0x%0128d1b", 7);
     aegis_channel_send(channel, &aegis_message_authorized,
-                       json_pack("{s:O, s:s, s:O, s:b, s:o, s:s}", "id", json_object_get(message, "id"),
+                       json_pack("{s:O, s:s, s:O, s:b, s:o, s:s, s:s*}", "id", json_object_get(message, "id"),
                                  "payment", payment, "index", json_object_get(candidate, "index"), "repeated",
-                                 0, "authorization", authorization_for(street, candidate), "signature",
-                                 signature));
+                                 street->recorded != NULL, "authorization",
+                                 authorization_for(street, candidate), "signature", signature, "state",
+                                 street->recorded));
 }
 
 static void on_outcome(struct aegis_channel *channel, const json_t *message, int fd, void *context)

@@ -58,8 +58,9 @@ struct street {
     bool keeper_silent;         /* leaves questions unanswered */
     const char *request_policy; /* id of one that checks requests, or NULL */
     int64_t cache_ms;
-    json_t *denial;    /* what authorize is answered with, besides the id; NULL: authorized */
-    bool other_amount; /* authorizes another amount than was asked for */
+    const char *recorded; /* what the keeper says became of the payment so far; NULL: it is new */
+    json_t *denial;       /* what authorize is answered with, besides the id; NULL: authorized */
+    bool other_amount;    /* authorizes another amount than was asked for */
     bool other_payee;
     size_t identify_count, authorize_count, authorized_count;
     json_t *last_identify, *last_authorize;

@@ -141,6 +141,7 @@ static void explicit_keys(void **state)
     fixture_outcome(fixture, 0, payment, "settled");
     json_t *again = fixture_buy(fixture, 1, &(struct request){.path = "/a", .key = "k"});
     same_authorization(first, again);
+    assert_string_equal(aegis_json_text(again, "state", ""), "settled");
     json_decref(again);
     fixture_outcome(fixture, 1, payment, "refused");
     assert_int_equal(fixture_state(fixture, payment), AEGIS_PAYMENT_SETTLED);

@@ -281,6 +281,18 @@ static void a_second_402_is_passed_on(void **state)
     street_outcome(street, "refused");
 }
 
+/* A repetition of what was paid: the seller who refuses it does not make the agent buy again. */
+static void a_refused_repetition_of_what_is_settled_is_settled(void **state)
+{
+    struct street *street = *state;
+    street->serve = ask_again;
+    street->recorded = "settled";
+    struct wire *agent = street_fetch(street, "GET", "/", "", "");
+    assert_int_equal(street_status(agent), 402);
+    assert_true(street_heard(agent, "Aegis-Payment: pay_1; state=settled\r\n"));
+    street_outcome(street, "refused");
+}
+
 static void challenge_then_close(struct wire *wire, const char *request)
 {
     if (strstr(request, "PAYMENT-SIGNATURE"))
@@ -479,6 +491,7 @@ int main(void)
         TEST(a_payment_never_goes_over_a_connection_that_waited),
         TEST(a_connection_that_ends_while_the_keeper_thinks_is_replaced),
         TEST(a_second_402_is_passed_on),
+        TEST(a_refused_repetition_of_what_is_settled_is_settled),
         TEST(a_paid_request_is_sent_once_even_if_it_vanishes),
         cmocka_unit_test(silence_after_a_payment_is_unknown),
         TEST(an_error_after_a_payment_is_passed_on_and_unknown),
