@@ -150,10 +150,14 @@ struct aegis_secret *aegis_cli_secret_ask(const char *what, bool confirm, struct
 struct aegis_secret *aegis_cli_passphrase(const struct aegis_cli_source *source, bool confirm,
                                           struct aegis_error *error)
 {
-    if (source->file != NULL || source->fd != NULL)
-        return aegis_cli_secret_read(source, error);
-    struct aegis_secret *secret = aegis_cli_secret_ask("passphrase", confirm, error);
-    if (secret == NULL)
+    bool given = source->file != NULL || source->fd != NULL;
+    struct aegis_secret *secret =
+        given ? aegis_cli_secret_read(source, error) : aegis_cli_secret_ask("passphrase", confirm, error);
+    if (secret == NULL && !given)
         aegis_error_prefix(error, "passphrase (also by --passphrase-file or --passphrase-fd)");
+    if (secret != NULL && confirm && aegis_secret_size(secret) == 0) {
+        aegis_error_set(error, "the passphrase is empty: whoever has the wallet's file could open it");
+        aegis_secret_free(&secret);
+    }
     return secret;
 }

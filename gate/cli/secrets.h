@@ -23,7 +23,8 @@ struct aegis_secret *aegis_cli_secret_read(const struct aegis_cli_source *source
  * unequal. */
 struct aegis_secret *aegis_cli_secret_ask(const char *what, bool confirm, struct aegis_error *error);
 
-/* The passphrase from its source, or asked for when there is none. `confirm` for new ones. */
+/* The passphrase from its source, or asked for when there is none. `confirm` for new ones, which may
+ * not be empty. */
 struct aegis_secret *aegis_cli_passphrase(const struct aegis_cli_source *source, bool confirm,
                                           struct aegis_error *error);
 

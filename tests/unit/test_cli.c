@@ -156,6 +156,33 @@ static void init_makes_a_setup_that_the_gate_takes(void **state)
     json_decref(made);
 }
 
+/* Who has a key of his own making is under the caps of the whole gate. */
+static void every_key_is_under_the_policies_of_init(void **state)
+{
+    const struct place *place = *state;
+    char *passphrase = in(place, "passphrase"), *config = in(place, "ows/aegis/aegis.yaml"), *said;
+    const struct {
+        const char *config; /* NULL: as init made it */
+        const char *policies;
+    } cases[] = {{NULL, "[\"default-budget\",\"default-guard\"]"}, {"workers: 1\n", "[]"}};
+
+    json_decref(init(place));
+    for (size_t i = 0; i < 2; i++) {
+        if (cases[i].config != NULL)
+            write_text(config, cases[i].config);
+        assert_int_equal(run(place, aegis_cli_key, &said, "key", "create", "dora", "--wallet", "main",
+                             "--passphrase-file", passphrase, NULL),
+                         0);
+        json_t *made = parse(said);
+        char *policies = aegis_json_compact(json_object_get(made, "policies"));
+        assert_string_equal(policies, cases[i].policies);
+        free(policies);
+        json_decref(made);
+    }
+    free(config);
+    free(passphrase);
+}
+
 static void init_does_not_touch_what_is_there(void **state)
 {
     const struct place *place = *state;
@@ -235,6 +262,17 @@ static void status_says_that_no_gate_runs(void **state)
     free(said);
     assert_int_equal(run(place, aegis_cli_heartbeat, &said, "heartbeat", "agent", NULL), 1);
     free(said);
+}
+
+static void init_wants_a_passphrase(void **state)
+{
+    const struct place *place = *state;
+    char *passphrase = in(place, "passphrase"), *said;
+
+    write_text(passphrase, "\n");
+    assert_int_equal(run(place, aegis_cli_init, &said, "init", "--passphrase-file", passphrase, NULL), 1);
+    free(said);
+    free(passphrase);
 }
 
 static void status_does_without_a_configuration(void **state)
@@ -582,11 +620,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(init_makes_a_setup_that_the_gate_takes),
+        TEST(every_key_is_under_the_policies_of_init),
         TEST(init_does_not_touch_what_is_there),
         TEST(init_checks_its_arguments_first),
         TEST(default_policies_are_cautious_and_safe_for_others),
         TEST(budget_states_caps_before_anything_was_paid),
         TEST(status_says_that_no_gate_runs),
+        TEST(init_wants_a_passphrase),
         TEST(status_does_without_a_configuration),
         TEST(guard_keeps_lists),
         TEST(guard_refuses_what_is_no_address),
