@@ -191,6 +191,22 @@ static bool read_hosts(const json_t *config, struct guard *guard, char *error, s
            host_patterns(&guard->hosts_blocked, "hosts.block", error, size);
 }
 
+/* Methods are compared as they are; one in small letters would never be met, and deny what it was meant to
+ * allow. */
+static bool read_methods(const json_t *config, struct guard *guard, char *error, size_t size)
+{
+    size_t index;
+    json_t *method;
+    if (!read_texts(config, "methods", "methods", &guard->methods, error, size))
+        return false;
+    json_array_foreach(guard->methods, index, method)
+    {
+        if (strpbrk(json_string_value(method), "abcdefghijklmnopqrstuvwxyz ") != NULL)
+            return refuse(error, size, "methods", "methods in capitals, such as \"GET\"");
+    }
+    return true;
+}
+
 static bool read_config(const json_t *config, struct guard *guard, char *error, size_t size)
 {
     static const char *const fields[] = {
@@ -206,8 +222,7 @@ static bool read_config(const json_t *config, struct guard *guard, char *error, 
     if (known != NULL && !json_is_boolean(known))
         return refuse(error, size, "knownAssetsOnly", "true or false");
     guard->known_assets_only = json_is_true(known);
-    return read_hosts(config, guard, error, size) &&
-           read_texts(config, "methods", "methods", &guard->methods, error, size);
+    return read_hosts(config, guard, error, size) && read_methods(config, guard, error, size);
 }
 
 static void guard_close(void *policy)

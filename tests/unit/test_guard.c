@@ -191,6 +191,7 @@ static void test_bad_configurations(void **state)
     judging_refused(GUARD("\"hosts\":{\"allow\":[\"a*.com\"]}"), "hosts.allow: expected hosts");
     judging_refused(GUARD("\"hosts\":{\"allow\":[\"\"]}"), "hosts.allow");
     judging_refused(GUARD("\"methods\":\"GET\""), "methods: expected an array");
+    judging_refused(GUARD("\"methods\":[\"GET\",\"post\"]"), "methods: expected methods in capitals");
     judging_refused(GUARD("\"knownAssetsOnly\":\"yes\""), "knownAssetsOnly: expected true or false");
 }
 
