@@ -68,12 +68,16 @@ static char *configuration(const struct aegis_cli *cli, const struct plan *plan)
                              "home: %s\n"
                              "vault: %s\n"
                              "\n"
+                             "# What every agent's payments must pass, whatever its key says.\n"
+                             "policies: [%s, %s]\n"
+                             "\n"
                              "# An HTTP proxy for agents, who present their token as its password.\n"
                              "listeners:\n"
                              "  - name: agents\n"
                              "    address: %s\n"
                              "    mode: forward\n%s",
-                             texts[0], texts[1], texts[2], judge);
+                             texts[0], texts[1], aegis_default_policy_ids[0], aegis_default_policy_ids[1],
+                             texts[2], judge);
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free(texts[i]);
@@ -185,7 +189,9 @@ static void print_outcome(const struct aegis_cli *cli, const struct plan *plan, 
                aegis_secret_text(outcome->passphrase));
     printf("agent          %s\n", plan->agent);
     printf("token          %s   (shown only now; it is what the agent presents)\n", token);
-    printf("policies       1 USDC a payment, 10 USDC a day, known assets only: %s/policies\n", cli->vault);
+    printf(
+        "policies       1 USDC a payment, 10 USDC a day, known assets only, for every agent: %s/policies\n",
+        cli->vault);
     printf("\nTo use it, with some USDC on %s:\n", outcome->address);
     printf("  aegis-gate -c %s\n", path);
     if (local)

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "gate/base/clock.h"
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
+#include "gate/cli/agents.h"
 #include "gate/cli/common.h"
 #include "gate/cli/name.h"
 #include "gate/cli/secrets.h"
@@ -24,7 +26,8 @@ static const char usage[] =
     "asked on\n"
     "the terminal. TIME is 2027-01-31T00:00:00Z, or a while from now: 90m, 12h, 30d. The token is printed "
     "once and\n"
-    "cannot be shown again. Policies are judged in the order given; all must allow.\n";
+    "cannot be shown again. Policies are judged in the order given, then those of the whole gate; all must "
+    "allow.\n";
 
 struct texts {
     const char *items[LIST_LIMIT];
@@ -151,17 +154,68 @@ static bool find_wallets(const struct aegis_vault *vault, const struct texts *na
     return true;
 }
 
+/* What the agent's payments must pass: the key's policies and the whole gate's. A new reference; NULL when
+ * the configuration cannot be read. */
+static json_t *policies_in_force(const struct aegis_cli *cli, const char *id, bool *unlimited)
+{
+    struct aegis_error error;
+    struct aegis_setup setup;
+    json_t *agent, *policies = NULL;
+    size_t i;
+    if (!aegis_setup_read(cli, &setup, &error)) {
+        aegis_cli_fail(cli, &error);
+        return NULL;
+    }
+    json_array_foreach(setup.agents, i, agent)
+    {
+        if (strcmp(aegis_json_text(agent, "id", ""), id) == 0)
+            policies = json_incref(json_object_get(agent, "policies"));
+    }
+    *unlimited = strcmp(aegis_config_text(setup.config, "payment.without_policy"), "allow") == 0;
+    aegis_setup_clear(&setup);
+    return policies;
+}
+
+static void print_policies(const json_t *policies)
+{
+    size_t i;
+    json_t *id;
+    printf("policies ");
+    json_array_foreach((json_t *)policies, i, id)
+    {
+        printf("%s", i == 0 ? "" : ", ");
+        aegis_cli_print_name(json_string_value(id));
+    }
+    printf("%s\n", json_array_size(policies) == 0 ? "none" : "");
+}
+
+static void warn_of_none(const struct aegis_cli *cli, bool unlimited)
+{
+    fprintf(stderr,
+            "%s: no policy applies to this agent: %s; name one with --policy, or for all agents in "
+            "`policies` of %s/aegis.yaml\n",
+            cli->program, unlimited ? "nothing limits what it pays" : "all its payments are denied",
+            cli->home);
+}
+
 static void print_new(const struct aegis_cli *cli, const struct aegis_apikey_request *request, const char *id,
                       const struct aegis_secret *token)
 {
+    bool unlimited = false;
+    json_t *policies = policies_in_force(cli, id, &unlimited);
+    if (policies != NULL && json_array_size(policies) == 0)
+        warn_of_none(cli, unlimited);
     if (cli->json) {
-        aegis_cli_print_json(
-            json_pack("{s:s, s:s, s:s}", "id", id, "name", request->name, "token", aegis_secret_text(token)));
-        return;
+        aegis_cli_print_json(json_pack("{s:s, s:s, s:s, s:O*}", "id", id, "name", request->name, "token",
+                                       aegis_secret_text(token), "policies", policies));
+    } else {
+        printf("key      %s\nname     ", id);
+        aegis_cli_print_name(request->name);
+        printf("\ntoken    %s\n", aegis_secret_text(token));
+        if (policies != NULL)
+            print_policies(policies);
     }
-    printf("key   %s\nname  ", id);
-    aegis_cli_print_name(request->name);
-    printf("\ntoken %s\n", aegis_secret_text(token));
+    json_decref(policies);
 }
 
 static int create_with(const struct aegis_cli *cli, const struct aegis_vault *vault,
