@@ -168,6 +168,27 @@ static void print_agents(const json_t *agents)
     aegis_cli_table_print(&table, "no agents yet: aegis key create makes one");
 }
 
+static bool is_up(const json_t *state)
+{
+    const char *name = aegis_json_text(state, "state", "");
+
+    return strcmp(name, "ready") == 0 || strcmp(name, "reloading") == 0;
+}
+
+/* Why nothing is paid though all processes run. */
+static void print_stops(const json_t *keeper)
+{
+    const char *clock = aegis_json_text(keeper, "clock", "steady");
+
+    if (keeper == NULL)
+        printf("KEEPER    does not answer\n");
+    if (strcmp(clock, "steady") != 0)
+        printf("CLOCK     jumped %s: nothing is paid; look at it, then aegis resume\n",
+               strcmp(clock, "ahead") == 0 ? "ahead" : "back");
+    if (json_is_false(json_object_get(keeper, "ledger_open")))
+        printf("LEDGER    cannot be written: nothing is paid until it can; the log says why\n");
+}
+
 static void print_status(const struct aegis_cli *cli, const json_t *out)
 {
     const json_t *state = json_object_get(out, "gate"), *quarantined = json_object_get(state, "quarantined");
@@ -180,6 +201,8 @@ static void print_status(const struct aegis_cli *cli, const json_t *out)
                (long long)aegis_json_integer(state, "pid", 0), aegis_json_text(state, "file", ""));
         print_processes(state);
     }
+    if (is_up(state))
+        print_stops(json_object_get(out, "keeper"));
     for (size_t i = 0; i < json_array_size(quarantined); i++)
         printf("QUARANTINE policy %s took the judge down twice and denies everything; look at it, then aegis "
                "reload\n",
@@ -193,18 +216,11 @@ static void print_status(const struct aegis_cli *cli, const json_t *out)
     print_agents(json_object_get(out, "agents"));
 }
 
-static bool is_up(const json_t *state)
-{
-    const char *name = aegis_json_text(state, "state", "");
-
-    return strcmp(name, "ready") == 0 || strcmp(name, "reloading") == 0;
-}
-
 int aegis_cli_status(const struct aegis_cli *cli, int argc, char **argv)
 {
     struct aegis_setup setup;
     struct aegis_error error;
-    json_t *state, *out;
+    json_t *state, *keeper, *out;
     bool up;
 
     if (argc != 1)
@@ -219,6 +235,8 @@ int aegis_cli_status(const struct aegis_cli *cli, int argc, char **argv)
                     setup.agents);
     if (state != NULL)
         json_object_set_new(out, "gate", state);
+    if (up && (keeper = aegis_cli_ask(cli, "status", json_object(), &error)) != NULL)
+        json_object_set_new(out, "keeper", keeper);
     if (!add_books(cli, out, setup.agents, &error)) {
         aegis_setup_clear(&setup);
         json_decref(out);
