@@ -222,6 +222,14 @@ static int show(const struct aegis_cli *cli, const struct wanted *wanted)
     return status;
 }
 
+static bool is_period(const char *text)
+{
+    for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++)
+        if (strcmp(text, periods[i].field) == 0)
+            return true;
+    return strncmp(text, "rolling:", 8) == 0;
+}
+
 int aegis_cli_budget(const struct aegis_cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {{"agent", required_argument, NULL, 'a'},
@@ -241,7 +249,7 @@ int aegis_cli_budget(const struct aegis_cli *cli, int argc, char **argv)
         else
             return aegis_cli_misuse(cli, "budget");
     }
-    if (optind != argc)
+    if (optind != argc || (wanted.period != NULL && !is_period(wanted.period)))
         return aegis_cli_misuse(cli, "budget");
     return show(cli, &wanted);
 }

@@ -138,8 +138,10 @@ static bool parse_receipts(const struct aegis_cli *cli, int argc, char **argv,
             *agent = optarg;
         } else if (option == 'l') {
             filter->limit = (size_t)strtoul(optarg, &end, 10);
-            if (*end != '\0' || optarg[0] == '-')
+            if (*end != '\0' || end == optarg || optarg[0] == '-') {
+                fprintf(stderr, "%s: --limit: expected a number of payments, 0 for all\n", cli->program);
                 return false;
+            }
         } else if (option != 's') {
             return false;
         } else if (!aegis_time_parse(optarg, &filter->from)) {

@@ -242,6 +242,8 @@ static void budget_states_caps_before_anything_was_paid(void **state)
     json_decref(rows);
     assert_int_equal(run(place, aegis_cli_budget, &said, "budget", "--agent", "nobody", NULL), 1);
     free(said);
+    assert_int_equal(run(place, aegis_cli_budget, &said, "budget", "--period", "yearly", NULL), 2);
+    free(said);
 }
 
 static void status_says_that_no_gate_runs(void **state)
