@@ -423,6 +423,11 @@ bool aegis_channel_send_descriptor(struct aegis_channel *channel, const struct a
     return channel_send(channel, type, body, fd);
 }
 
+void aegis_channel_flush(struct aegis_channel *channel)
+{
+    channel_flush(-1, 0, channel);
+}
+
 void aegis_channel_state_set(struct aegis_channel *channel, unsigned state)
 {
     channel->state = state;

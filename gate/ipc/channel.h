@@ -60,6 +60,10 @@ bool aegis_channel_send(struct aegis_channel *channel, const struct aegis_messag
 bool aegis_channel_send_descriptor(struct aegis_channel *channel, const struct aegis_message *type,
                                    json_t *body, int fd);
 
+/* Sends what waits now, as far as the peer takes it, instead of at the end of the loop turn: for what must be
+ * with the peer before something else leaves this process. */
+void aegis_channel_flush(struct aegis_channel *channel);
+
 /* The bits that rules' `permit` is matched with; 0 at first. */
 void aegis_channel_state_set(struct aegis_channel *channel, unsigned state);
 

@@ -33,6 +33,7 @@ struct aegis_ask {
     json_t *subject;
 
     bool abandoned;
+    bool waited; /* for what else workers had said by then */
     bool denied;
     struct aegis_denial denial; /* the first */
     json_t *denial_subject, *denial_verdict, *denial_facts;

@@ -314,6 +314,32 @@ static bool gate_closed(const struct aegis_keeper *keeper, struct aegis_denial *
     return false;
 }
 
+static void begin(struct aegis_ask *ask);
+
+static void begin_after_turn(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct aegis_ask *ask = context;
+    if (aegis_commit_open(ask->keeper->commit))
+        begin(ask);
+    else
+        aegis_grant_unrecorded(ask);
+}
+
+/* An equal request is in flight. Its outcome may have been told by another worker before this question came,
+ * and wait unread in that worker's channel: in the next turn of the loop all of them have been read. False:
+ * it has waited. */
+static bool wait_a_turn(struct aegis_ask *ask)
+{
+    static const struct timeval now = {0, 0};
+    if (ask->waited)
+        return false;
+    ask->waited = true;
+    AEGIS_ASSERT(event_base_once(ask->keeper->base, -1, EV_TIMEOUT, begin_after_turn, ask, &now) == 0);
+    return true;
+}
+
 static void begin(struct aegis_ask *ask)
 {
     struct aegis_denial denial;
@@ -339,6 +365,10 @@ static void begin(struct aegis_ask *ask)
     case AEGIS_REPEAT_AGAIN:
         aegis_grant_again(ask, held, index);
         return;
+    case AEGIS_REPEAT_BESIDE:
+        if (wait_a_turn(ask))
+            return;
+        break;
     case AEGIS_REPEAT_NEW:
         break;
     }

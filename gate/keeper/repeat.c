@@ -61,8 +61,10 @@ static enum aegis_repeat look_implicit(struct aegis_keeper *keeper,
                                        struct aegis_held **held, int64_t *index, struct aegis_denial *denial)
 {
     int64_t until = 0;
+    bool beside = false;
     for (struct aegis_held *found = aegis_payments_first(keeper->payments, key); found != NULL;
          found = LIST_NEXT(found, same_key)) {
+        beside = beside || found->owner != 0;
         if (found->owner != 0 || !aegis_held_unresolved(found, request->now))
             continue;
         const struct aegis_candidate *candidate = same_requirement(request, found);
@@ -71,7 +73,9 @@ static enum aegis_repeat look_implicit(struct aegis_keeper *keeper,
         if (aegis_held_until(found) > until)
             until = aegis_held_until(found);
     }
-    return until == 0 ? AEGIS_REPEAT_NEW : deny_unresolved(denial, until, request->now);
+    if (until != 0)
+        return deny_unresolved(denial, until, request->now);
+    return beside ? AEGIS_REPEAT_BESIDE : AEGIS_REPEAT_NEW;
 }
 
 static enum aegis_repeat look_memory(struct aegis_keeper *keeper, const struct aegis_repeat_request *request,

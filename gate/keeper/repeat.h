@@ -35,9 +35,10 @@ struct aegis_repeat_request {
 };
 
 enum aegis_repeat {
-    AEGIS_REPEAT_NEW,   /* nothing stands in the way of a new purchase */
-    AEGIS_REPEAT_AGAIN, /* *held is to be handed out again, for candidate *index */
-    AEGIS_REPEAT_DENY,  /* see *denial */
+    AEGIS_REPEAT_NEW,    /* nothing stands in the way of a new purchase */
+    AEGIS_REPEAT_BESIDE, /* nor here, unless an equal request that is in flight has ended by now */
+    AEGIS_REPEAT_AGAIN,  /* *held is to be handed out again, for candidate *index */
+    AEGIS_REPEAT_DENY,   /* see *denial */
 };
 
 /* *held is in keeper->payments. */

@@ -249,7 +249,9 @@ void aegis_peers_outcome(struct aegis_peers *peers, uint64_t number, json_t *bod
 {
     struct peer *keeper = &peers->peer[AEGIS_PEER_KEEPER];
     if (keeper->channel && keeper->number == number) {
-        aegis_channel_send(keeper->channel, &aegis_message_outcome, body);
+        /* Before the agent can see what the outcome was: it may ask again at once, through another worker. */
+        if (aegis_channel_send(keeper->channel, &aegis_message_outcome, body))
+            aegis_channel_flush(keeper->channel);
         return;
     }
     aegis_log(AEGIS_LOG_WARNING, "%s: the keeper that authorized it is gone; it stays of unknown outcome",
