@@ -382,6 +382,10 @@ static void begin(struct aegis_ask *ask)
         deny_at_once(ask, &denial);
         return;
     }
+    if (aegis_denial_unlimited(&denial, ask->keeper, ask->identity)) {
+        deny_at_once(ask, &denial);
+        return;
+    }
     try_next(ask);
 }
 

@@ -418,6 +418,42 @@ static void policies_of_the_gate(void **state)
     json_decref(expected);
 }
 
+/* Takes the key's policies away, as a key that was made without any. */
+static void without_policies(struct fixture *fixture)
+{
+    char *path = aegis_format("%s/keys/%s.json", fixture->folder, fixture->agent);
+    json_t *key = json_load_file(path, 0, NULL);
+    assert_int_equal(json_object_set_new(key, "policy_ids", json_array()), 0);
+    assert_int_equal(json_dump_file(key, path, 0), 0);
+    json_decref(key);
+    free(path);
+}
+
+/* Whom nothing limits, for him nothing is signed: neither by the gate nor by stock OWS. */
+static void an_agent_without_policies_pays_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    without_policies(fixture);
+    fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/a"}), "denied", "policy_missing",
+                   NULL);
+    json_t *body = command(fixture, "external", external_arguments(fixture, "1", 60), NULL);
+    assert_false(aegis_json_boolean(body, "allow", true));
+    assert_string_equal(aegis_json_text(body, "code", ""), "policy_missing");
+    json_decref(body);
+    assert_int_equal(fixture_entries(fixture, "decision", NULL), 2);
+    assert_int_equal(fixture_entries(fixture, "signed", NULL), 0);
+}
+
+static void an_agent_without_policies_pays_when_told_so(void **state)
+{
+    struct fixture *fixture = *state;
+    struct aegis_error error;
+    without_policies(fixture);
+    json_object_set_new(fixture->config, "without_policy", json_string("allow"));
+    assert_true(aegis_keeper_configure(fixture->keeper, fixture->config, &error));
+    fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/a"}), "authorized", NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +475,8 @@ int main(void)
         FIXTURE_CASE(owners_with_a_wrong_passphrase_have_no_wallet),
         FIXTURE_CASE(a_bad_configuration_changes_nothing),
         FIXTURE_CASE(policies_of_the_gate),
+        FIXTURE_CASE(an_agent_without_policies_pays_nothing),
+        FIXTURE_CASE(an_agent_without_policies_pays_when_told_so),
     };
     return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }
