@@ -5,12 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/cli/cli.h"
 #include "gate/cli/common.h"
 #include "gate/daemon/config.h"
 #include "gate/daemon/home.h"
+#include "gate/daemon/lock.h"
 
 static aegis_cli_command help;
 
@@ -42,7 +44,8 @@ static const struct command {
      aegis_cli_install, YES},
     {"guard", "[--add ADDRESS|--remove ADDRESS] [--chain CHAIN|--block]",
      "who may be paid: shows and changes guard-config.json", aegis_cli_guard, NO},
-    {"budget", "[--agent AGENT] [--chain CHAIN] [--period hourly|daily|weekly|monthly|total]",
+    {"budget",
+     "[--agent AGENT] [--chain CHAIN] [--period payment|hourly|daily|weekly|monthly|total|rolling:SECONDS]",
      "caps, what was spent of them, what is left, and when they begin anew", aegis_cli_budget, YES},
     {"receipts", "[--agent AGENT] [--since TIME] [--limit N]", "what was paid for, and what became of it",
      aegis_cli_receipts, NO},
@@ -132,6 +135,17 @@ static bool take_globals(struct aegis_cli *cli, int *argc, char **argv)
     return true;
 }
 
+/* The vault of the gate that runs; NULL when none does, or it is too young to have said. */
+static char *running_vault(const struct aegis_cli *cli)
+{
+    json_t *state = aegis_lock_read(cli->home);
+    const char *vault = aegis_json_text(state, "vault", "");
+    char *out = vault[0] == '\0' ? NULL : aegis_strdup(vault);
+
+    json_decref(state);
+    return out;
+}
+
 /* The vault that the gate of this home uses; without a configuration the usual one. NULL with a complaint
  * when there is a configuration that cannot be read: a wallet in the wrong folder would be worse. */
 static char *find_vault(const struct aegis_cli *cli, enum vault_need need)
@@ -145,8 +159,13 @@ static char *find_vault(const struct aegis_cli *cli, enum vault_need need)
     } else if ((config = aegis_config_load(path, &error)) != NULL) {
         vault = aegis_strdup(aegis_config_vault(config));
         aegis_config_free(&config);
+    } else if ((vault = running_vault(cli)) != NULL) {
+        fprintf(stderr, "%s: %s; taking the vault of the running gate, %s\n", cli->program, error.text,
+                vault);
     } else if (need == GUESS) {
         vault = aegis_vault_default(cli->home);
+        fprintf(stderr, "%s: %s; taking the vault %s (--vault FOLDER names another)\n", cli->program,
+                error.text, vault);
     } else {
         fprintf(stderr, "%s: %s (--vault FOLDER goes past it)\n", cli->program, error.text);
     }

@@ -185,7 +185,8 @@ static void print_stops(const json_t *keeper)
     if (strcmp(clock, "steady") != 0)
         printf("CLOCK     jumped %s: nothing is paid; look at it, then aegis resume\n",
                strcmp(clock, "ahead") == 0 ? "ahead" : "back");
-    if (json_is_false(json_object_get(keeper, "ledger_open")))
+    if (!aegis_json_boolean(keeper, "ledger_open", true) ||
+        aegis_json_boolean(keeper, "ledger_failed", false))
         printf("LEDGER    cannot be written: nothing is paid until it can; the log says why\n");
 }
 

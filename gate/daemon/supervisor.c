@@ -47,11 +47,11 @@ static void publish(evutil_socket_t fd, short what, void *context)
 {
     const struct aegis_supervisor *supervisor = context;
     json_t *state = json_pack(
-        "{s:i,s:s,s:s,s:I,s:s,s:o,s:O,s:{s:I,s:s}}", "pid", (int)getpid(), "version", PACKAGE_VERSION,
+        "{s:i,s:s,s:s,s:I,s:s,s:s,s:o,s:O,s:{s:I,s:s}}", "pid", (int)getpid(), "version", PACKAGE_VERSION,
         "state", phase_name(supervisor), "generation", (json_int_t)supervisor->generation, "file",
-        aegis_config_file(supervisor->config), "processes", processes(supervisor), "quarantined",
-        aegis_quarantine_list(supervisor->quarantine), "reload", "number", (json_int_t)supervisor->reloads,
-        "problem", supervisor->reload_problem);
+        aegis_config_file(supervisor->config), "vault", aegis_config_vault(supervisor->config), "processes",
+        processes(supervisor), "quarantined", aegis_quarantine_list(supervisor->quarantine), "reload",
+        "number", (json_int_t)supervisor->reloads, "problem", supervisor->reload_problem);
 
     (void)fd;
     (void)what;

@@ -37,9 +37,10 @@ static void command_status(struct aegis_peer *peer, int64_t id, const json_t *ar
     struct aegis_keeper *keeper = peer->keeper;
     (void)arguments;
     json_t *body = json_pack(
-        "{s:I,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:O,s:b}", "now",
+        "{s:I,s:s,s:s,s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:O,s:b}", "now",
         (json_int_t)keeper->clock.now, "operator", keeper->settings.operator_name, "clock",
-        clock_text(keeper->clock.state), "ledger_open", aegis_commit_open(keeper->commit), "ledger_attempts",
+        clock_text(keeper->clock.state), "ledger_open", aegis_commit_open(keeper->commit), "ledger_failed",
+        aegis_commit_failed(keeper->commit), "ledger_attempts",
         (json_int_t)aegis_commit_attempts(keeper->commit), "ledger_seq",
         (json_int_t)aegis_ledger_seq(keeper->ledger), "judging",
         (json_int_t)aegis_counters_tentative(keeper->counters), "held",

@@ -18,6 +18,7 @@ struct aegis_commit {
     struct event *retry;
     struct jobs jobs;
     bool open;
+    bool failed;
     bool busy;
     int retry_ms;
     unsigned attempts;
@@ -68,6 +69,7 @@ static void commit_turn(evutil_socket_t fd, short what, void *context)
     STAILQ_CONCAT(&jobs, &commit->jobs);
     commit->busy = true;
     bool durable = write_jobs(commit, &jobs, &error);
+    commit->failed = !durable;
     if (!durable) {
         aegis_log(AEGIS_LOG_ERROR, "the ledger could not be written, nothing is signed until it can: %s",
                   error.text);
@@ -146,6 +148,11 @@ void aegis_commit_add(struct aegis_commit *commit, struct aegis_job *job)
 bool aegis_commit_open(const struct aegis_commit *commit)
 {
     return commit->open;
+}
+
+bool aegis_commit_failed(const struct aegis_commit *commit)
+{
+    return commit->failed;
 }
 
 bool aegis_commit_idle(const struct aegis_commit *commit)

@@ -46,6 +46,8 @@ void aegis_commit_add(struct aegis_commit *commit, struct aegis_job *job);
 
 /* Whether the ledger can be written, as far as is known. */
 bool aegis_commit_open(const struct aegis_commit *commit);
+/* The last transaction failed: the disk is full, or gone. Only the next one shows that it is there again. */
+bool aegis_commit_failed(const struct aegis_commit *commit);
 bool aegis_commit_idle(const struct aegis_commit *commit);
 
 /* How often it was tried in vain to open the ledger again since it was lost. */

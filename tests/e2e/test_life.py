@@ -248,6 +248,24 @@ class Plugins(Case):
         self.assert_denied(gate.agent.get(other + "/whale"), "stranger_too_expensive")
 
 
+class Emergency(Case):
+    def test_an_agent_can_be_revoked_over_a_broken_configuration(self):
+        """A half-saved edit, and a vault that nobody would guess: the running gate knows it."""
+        gate = self.make_gate(agent=False, start=False)
+        gate.vault = gate.folder / "elsewhere"
+        gate.config["vault"] = str(gate.vault)
+        gate._prepare()
+        gate.make_wallet()
+        gate.agent = gate.make_agent()
+        gate.start()
+        self.assert_settled(gate.agent.get(sandbox().url + "/weather"))
+        gate.write_config("listeners: [\n")
+        for command in (("status",), ("heartbeat", "agent"), ("key", "list"), ("revoke", "agent")):
+            self.assertIn(str(gate.vault), gate.aegis(*command).stderr, command)
+        self.assertEqual(407, gate.agent.get(sandbox().url + "/weather?after").status)
+        gate.write_config()
+
+
 class Clock(Case):
     def test_deadswitch_revokes_and_says_so(self):
         """The smallest countdown is a minute, so this one takes it."""

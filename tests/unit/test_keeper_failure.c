@@ -317,7 +317,10 @@ static void an_unwritable_ledger_stops_signing(void **state)
     assert_int_equal(aegis_counters_tentative(fixture->keeper->counters), 0);
     failing = (struct failing){0};
     wait_for(fixture, ledger_is_open);
+    /* It was opened, which takes no room; only writing shows whether there is any. */
+    assert_true(aegis_commit_failed(fixture->keeper->commit));
     fixture_expect(fixture_buy(fixture, 0, &(struct request){.path = "/b"}), "authorized", NULL, NULL);
+    assert_false(aegis_commit_failed(fixture->keeper->commit));
     assert_true(fixture_spent(fixture).exposed == 2 * TOKEN);
 }
 
