@@ -1,9 +1,11 @@
 /* aegis policy list | check | explain: which policies there are, whether a document is right, why a payment
  * was or would be allowed or denied. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gate/base/confine.h"
@@ -16,7 +18,7 @@
 #include "gate/daemon/sections.h"
 #include "gate/judge/policies.h"
 
-enum { DOCUMENT_LIMIT = 1 << 20, PAYMENT_LIMIT = 1 << 16, CELL = 256 };
+enum { DOCUMENT_LIMIT = 1 << 20, PAYMENT_LIMIT = 1 << 16, CELL = 256, OPEN_SECONDS = 10, CAME_BACK = 86 };
 
 /* ---- list ---- */
 
@@ -136,14 +138,43 @@ static void print_good(const struct aegis_cli *cli, const struct aegis_installed
     putchar('\n');
 }
 
+/* A plugin's `open` runs in this command; it gets no more than in the judge, but for files, which loading
+ * needs. */
+static bool confine(struct aegis_error *error)
+{
+    return aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, error);
+}
+
+/* Whether opening the plugin of the document in `path` comes back, tried in a child that may die or hang of
+ * it. */
+static bool survives(struct aegis_plugins *plugins, const char *path)
+{
+    struct aegis_error ignored;
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        json_t *documents = NULL;
+        alarm(OPEN_SECONDS);
+        if (confine(&ignored) && (documents = read_document(path, &ignored)) != NULL)
+            aegis_policies_new(documents, NULL, plugins, NULL, &ignored);
+        _exit(CAME_BACK);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == CAME_BACK;
+}
+
 /* One document with its plugin. Adds {path, error?} to `results`. */
 static bool check_document(const struct aegis_cli *cli, struct aegis_plugins *plugins, const char *path,
-                           json_t *results)
+                           bool survived, json_t *results)
 {
     struct aegis_error error = {""};
-    json_t *documents = read_document(path, &error);
+    json_t *documents = survived ? read_document(path, &error) : NULL;
     struct aegis_policies *policies =
         documents == NULL ? NULL : aegis_policies_new(documents, NULL, plugins, NULL, &error);
+    if (!survived)
+        aegis_error_set(&error, "%s: plugin: it hung or died when it was opened", path);
     bool good = policies != NULL && aegis_policies_strict(policies, &error);
     json_t *result = json_pack("{s:s,s:b}", "path", path, "good", good);
 
@@ -179,13 +210,16 @@ static int check(const struct aegis_cli *cli, int argc, char **argv)
         return aegis_cli_misuse(cli, "policy");
     }
     struct aegis_plugins *plugins = aegis_cli_plugins(cli, folders);
-    /* A plugin's `open` runs here; it gets no more than in the judge, but for files, which loading needs. */
-    if (!aegis_confine(AEGIS_CONFINE_NETWORK | AEGIS_CONFINE_EXEC | AEGIS_CONFINE_DEBUG, &error)) {
+    bool *survived = aegis_alloc((size_t)argc * sizeof(*survived));
+    for (int i = optind; i < argc; i++) /* first: what is confined starts no process */
+        survived[i] = survives(plugins, argv[i]);
+    if (!confine(&error)) {
         good = aegis_cli_fail(cli, &error) == 0;
         optind = argc;
     }
     for (int i = optind; i < argc; i++)
-        good = check_document(cli, plugins, argv[i], results) && good;
+        good = check_document(cli, plugins, argv[i], survived[i], results) && good;
+    free(survived);
     if (cli->json)
         aegis_cli_print_json(json_incref(results));
     aegis_plugins_free(&plugins);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gate/base/log.h"
 #include "gate/base/text.h"
@@ -115,7 +116,8 @@ static int run_gate(const struct request *request)
     enum aegis_log_level level;
 
     if (config == NULL) {
-        fprintf(stderr, "%s\n", error.text);
+        fprintf(stderr, "%s%s\n", error.text,
+                access(request->file, F_OK) == 0 ? "" : " (`aegis init` makes a first one)");
         return EXIT_FAILURE;
     }
     if (aegis_log_level_parse(aegis_config_text(config, "log.level"), &level))
