@@ -57,7 +57,7 @@ static void list_table(const struct aegis_setup *setup, const json_t *rows)
     aegis_cli_table_print(&table, "There are no policies.");
     json_array_foreach(setup->documents.broken, index, row)
     {
-        printf("broken: %s\n", json_string_value(row));
+        printf("broken: %s\n", aegis_json_text(row, "problem", ""));
     }
 }
 

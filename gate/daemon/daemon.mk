@@ -34,7 +34,7 @@ TESTS += tests/unit/test_config tests/unit/test_supervisor
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = libaegis_daemon.a libaegis_x402.a libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_supervisor_SOURCES = tests/unit/test_supervisor.c
-tests_unit_test_supervisor_LDADD = libaegis_daemon.a libaegis_judge.a libaegis_vault.a libaegis_x402.a libaegis_ipc.a \
+tests_unit_test_supervisor_LDADD = libaegis_daemon.a libaegis_judge.a libaegis_runner.a libaegis_vault.a libaegis_x402.a libaegis_ipc.a \
 	libaegis_base.a $(AEGIS_LIBS) $(CMOCKA_LIBS)
 
 # The commented sample, and the unit for systemd.

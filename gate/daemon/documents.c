@@ -56,9 +56,30 @@ static json_t *find(const struct aegis_documents *documents, const char *id)
     return NULL;
 }
 
-static void complain(struct aegis_documents *documents, const char *text)
+static void complain(struct aegis_documents *documents, const char *id, const char *path, const char *problem)
 {
-    json_array_append_new(documents->broken, json_string(text));
+    json_array_append_new(documents->broken,
+                          json_pack("{s:s,s:s,s:s}", "id", id, "path", path, "problem", problem));
+}
+
+/* The id that a file's name promises: that of ours, else what stands before `.json`. The caller frees. */
+static char *promised_id(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(name, own[i].file) == 0)
+            return aegis_strdup(own[i].id);
+    return aegis_format("%.*s", (int)(strlen(name) - strlen(".json")), name);
+}
+
+static void complain_unread(struct aegis_documents *documents, const char *path, const json_t *json,
+                            const char *problem)
+{
+    char *promised = promised_id(path);
+
+    complain(documents, aegis_json_text(json, "id", promised), path, problem);
+    free(promised);
 }
 
 /* Rows carry id and hash while the list grows; finish takes them out again. */
@@ -69,14 +90,14 @@ static void add(struct aegis_documents *documents, const char *path)
     struct aegis_document *document = read_document(path, &json, &error);
 
     if (document == NULL) {
-        complain(documents, error.text);
+        complain_unread(documents, path, json, error.text);
     } else if ((other = find(documents, document->id)) == NULL) {
         json_array_append_new(documents->good, json_pack("{s:s,s:O,s:s,s:s}", "path", path, "document", json,
                                                          "id", document->id, "hash", document->hash));
     } else if (strcmp(aegis_json_text(other, "hash", ""), document->hash) != 0) {
         aegis_error_set(&error, "%s: id: %s is also the id of %s, which says something else", path,
                         document->id, aegis_json_text(other, "path", ""));
-        complain(documents, error.text);
+        complain(documents, document->id, path, error.text);
         json_object_set_new(other, "ambiguous", json_true());
     }
     aegis_document_free(&document);
@@ -155,4 +176,51 @@ void aegis_documents_clear(struct aegis_documents *documents)
 bool aegis_documents_have(const struct aegis_documents *documents, const char *id)
 {
     return find(documents, id) != NULL;
+}
+
+bool aegis_documents_have_broken(const struct aegis_documents *documents, const char *id)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(documents->broken, i, row)
+    {
+        if (strcmp(aegis_json_text(row, "id", ""), id) == 0)
+            return true;
+    }
+    return false;
+}
+
+void aegis_documents_break(struct aegis_documents *documents, size_t index, const char *problem)
+{
+    const json_t *row = json_array_get(documents->good, index);
+
+    complain(documents, aegis_json_text(row, "id", ""), aegis_json_text(row, "path", ""), problem);
+    json_array_remove(documents->good, index);
+}
+
+static bool is_among(const json_t *paths, const json_t *path)
+{
+    json_t *other;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)paths, i, other)
+    {
+        if (json_equal(other, path))
+            return true;
+    }
+    return false;
+}
+
+static void leave_out(json_t *rows, const json_t *paths)
+{
+    for (size_t i = json_array_size(rows); i > 0; i--)
+        if (is_among(paths, json_object_get(json_array_get(rows, i - 1), "path")))
+            json_array_remove(rows, i - 1);
+}
+
+void aegis_documents_leave_out(struct aegis_documents *documents, const json_t *paths)
+{
+    leave_out(documents->good, paths);
+    leave_out(documents->broken, paths);
 }

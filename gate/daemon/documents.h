@@ -12,7 +12,8 @@ struct aegis_documents {
     json_t *good;   /* [{path, document}] as the judge takes them */
     json_t *gates;  /* ids that are gate-wide because HOME has a file in Aegis's own format; broken ones are
                        among them */
-    json_t *broken; /* [text]: what is wrong, a sentence that begins with a path */
+    json_t *broken; /* [{id, path, problem}]: what is wrong, a sentence that begins with the path. The id of a
+                       file that cannot be read is the one that its name promises */
 };
 
 /* Reads all of them. A broken document is left out of the good ones, so that whatever names it is denied, and
@@ -21,7 +22,14 @@ bool aegis_documents_load(const char *home, const char *vault, struct aegis_docu
                           struct aegis_error *error);
 void aegis_documents_clear(struct aegis_documents *documents);
 
-/* Whether there is a good one with this id. */
+/* Whether there is a good one, or a broken one, with this id. */
 bool aegis_documents_have(const struct aegis_documents *documents, const char *id);
+bool aegis_documents_have_broken(const struct aegis_documents *documents, const char *id);
+
+/* Takes a document out of the good ones. */
+void aegis_documents_break(struct aegis_documents *documents, size_t index, const char *problem);
+
+/* Forgets the documents at `paths`, good or broken. */
+void aegis_documents_leave_out(struct aegis_documents *documents, const json_t *paths);
 
 #endif

@@ -64,18 +64,12 @@ static bool read_finding(int fd, struct finding *finding)
     return ready == 1 && read(fd, finding, sizeof(*finding)) == sizeof(*finding);
 }
 
-static void set_aside(struct aegis_documents *documents, size_t index, const char *problem)
-{
-    json_array_append_new(documents->broken, json_string(problem));
-    json_array_set_new(documents->good, index, json_null());
-}
-
-/* One child, for the documents from `first` on. Returns the number of the document that the next one has to
- * begin with. */
+/* One child, for the documents from `first` on; broken ones are taken out. Returns the number of the document
+ * that the next one has to begin with. */
 static size_t probe_from(struct aegis_documents *documents, size_t first, const json_t *plugin_path,
                          bool strict)
 {
-    size_t at = first, count = json_array_size(documents->good);
+    size_t at = first;
     struct finding finding;
     int ends[2];
     pid_t child;
@@ -85,35 +79,28 @@ static size_t probe_from(struct aegis_documents *documents, size_t first, const 
     if (child == 0)
         judge_all(documents->good, first, plugin_path, strict, ends[1]);
     close(ends[1]);
-    for (; at < count && read_finding(ends[0], &finding); at++)
-        if (!finding.good)
-            set_aside(documents, at, finding.error.text);
+    while (at < json_array_size(documents->good) && read_finding(ends[0], &finding)) {
+        if (finding.good)
+            at++;
+        else
+            aegis_documents_break(documents, at, finding.error.text);
+    }
     close(ends[0]);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     return at;
 }
 
-static void drop_set_aside(json_t *good)
-{
-    for (size_t i = json_array_size(good); i > 0; i--)
-        if (json_is_null(json_array_get(good, i - 1)))
-            json_array_remove(good, i - 1);
-}
-
 void aegis_probe_documents(struct aegis_documents *documents, const json_t *plugin_path, bool strict)
 {
-    size_t count = json_array_size(documents->good);
-
-    for (size_t at = 0; at < count;) {
+    for (size_t at = 0; at < json_array_size(documents->good);) {
         struct aegis_error error;
 
         at = probe_from(documents, at, plugin_path, strict);
-        if (at == count)
+        if (at == json_array_size(documents->good))
             break;
         aegis_error_set(&error, "%s: plugin: it hung or died when it was opened",
                         aegis_json_text(json_array_get(documents->good, at), "path", ""));
-        set_aside(documents, at++, error.text);
+        aegis_documents_break(documents, at, error.text);
     }
-    drop_set_aside(documents->good);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/daemon/notify.h"
@@ -24,6 +25,7 @@ struct part {
 
 struct aegis_reload {
     struct aegis_validation *validation; /* step 1 */
+    json_t *left_out;                    /* its result: documents that are broken and that nobody needs */
     struct part other;                   /* step 2: what is to come; step 3: what was */
     bool told;                           /* step 3 has begun */
     bool again;                          /* SIGHUP came in between */
@@ -51,6 +53,14 @@ static void clear_part(struct part *part, const struct aegis_listeners *kept)
     aegis_config_free(&part->config);
 }
 
+static void reload_free(const struct aegis_supervisor *supervisor, struct aegis_reload *reload)
+{
+    aegis_validation_free(&reload->validation);
+    json_decref(reload->left_out);
+    clear_part(&reload->other, supervisor->listeners);
+    free(reload);
+}
+
 /* The end of every reload; `problem` NULL: the new configuration is in force. */
 static void finish(struct aegis_supervisor *supervisor, const char *problem)
 {
@@ -66,9 +76,7 @@ static void finish(struct aegis_supervisor *supervisor, const char *problem)
     else
         aegis_log(AEGIS_LOG_ERROR, "the new configuration is refused and the old one stays in force: %s",
                   problem);
-    aegis_validation_free(&reload->validation);
-    clear_part(&reload->other, supervisor->listeners);
-    free(reload);
+    reload_free(supervisor, reload);
     aegis_notify("READY=1");
     aegis_supervisor_publish(supervisor);
     if (again)
@@ -91,6 +99,7 @@ void aegis_reload_begin(struct aegis_supervisor *supervisor)
     aegis_log(AEGIS_LOG_INFO, "reloading %s", aegis_config_file(supervisor->config));
     aegis_notify("RELOADING=1");
     supervisor->reload = aegis_alloc(sizeof(*supervisor->reload));
+    supervisor->reload->left_out = json_array();
     supervisor->reload->validation =
         aegis_validation_start(supervisor->base, aegis_config_file(supervisor->config), &error);
     if (supervisor->reload->validation == NULL)
@@ -105,9 +114,7 @@ void aegis_reload_cancel(struct aegis_supervisor *supervisor)
         return;
     supervisor->reload = NULL;
     aegis_members_drop_next(judge_slot(supervisor));
-    aegis_validation_free(&reload->validation);
-    clear_part(&reload->other, supervisor->listeners);
-    free(reload);
+    reload_free(supervisor, reload);
 }
 
 static void say_kept(const char *name, void *context)
@@ -126,8 +133,10 @@ static bool read_part(const struct aegis_supervisor *supervisor, struct part *pa
     if (!aegis_documents_load(aegis_config_home(part->config), aegis_config_vault(part->config),
                               &part->documents, error))
         return false;
+    aegis_documents_leave_out(&part->documents, supervisor->reload->left_out);
     if (json_array_size(part->documents.broken) > 0)
-        return aegis_error_set(error, "%s", json_string_value(json_array_get(part->documents.broken, 0)));
+        return aegis_error_set(error, "%s",
+                               aegis_json_text(json_array_get(part->documents.broken, 0), "problem", ""));
     part->listeners = aegis_listeners_open(aegis_config_get(part->config, "listeners"),
                                            aegis_section_processes(AEGIS_KIND_WORKER, part->config),
                                            supervisor->listeners, error);
@@ -135,11 +144,25 @@ static bool read_part(const struct aegis_supervisor *supervisor, struct part *pa
 }
 
 /* Step 2. */
+static void say_left_out(const json_t *paths)
+{
+    size_t i;
+    json_t *path;
+
+    json_array_foreach((json_t *)(uintptr_t)paths, i, path)
+    {
+        aegis_log(AEGIS_LOG_WARNING, "%s: is broken and left out; nobody refers to it",
+                  json_string_value(path));
+    }
+}
+
 static void prepare(struct aegis_supervisor *supervisor)
 {
     struct part *part = &supervisor->reload->other;
     struct aegis_error error;
     json_t *nobody = json_array();
+
+    say_left_out(supervisor->reload->left_out);
 
     if (!read_part(supervisor, part, &error))
         finish(supervisor, error.text);
@@ -157,7 +180,7 @@ void aegis_reload_reap(struct aegis_supervisor *supervisor)
     bool good;
 
     if (reload == NULL || reload->validation == NULL ||
-        !aegis_validation_reap(reload->validation, &good, &error))
+        !aegis_validation_reap(reload->validation, &good, reload->left_out, &error))
         return;
     aegis_validation_free(&reload->validation);
     if (good)

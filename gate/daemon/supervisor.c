@@ -17,6 +17,7 @@
 #include "gate/daemon/probe.h"
 #include "gate/daemon/sections.h"
 #include "gate/daemon/state.h"
+#include "gate/vault/folder.h"
 
 static const char *phase_name(const struct aegis_supervisor *supervisor)
 {
@@ -124,14 +125,31 @@ static void warn_of_exposed_listeners(const struct aegis_config *config)
                       aegis_json_text(json_array_get(listeners, i), "name", ""));
 }
 
+/* Without a vault that can be read nobody is known. */
+static void warn_of_vault(const struct aegis_config *config)
+{
+    struct aegis_vault *vault = aegis_vault_new(aegis_config_vault(config), 0);
+    struct aegis_vault_paths keys = {0};
+    struct aegis_error error;
+
+    if (access(vault->folder, F_OK) != 0)
+        aegis_log(AEGIS_LOG_WARNING, "vault: %s: %s; no token is known until it is there", vault->folder,
+                  strerror(errno));
+    else if (!aegis_vault_list(vault, "keys", &keys, &error))
+        aegis_log(AEGIS_LOG_WARNING, "vault: %s; no token is known while that is so", error.text);
+    aegis_vault_paths_free(&keys);
+    aegis_vault_free(&vault);
+}
+
 static void say_broken(const struct aegis_documents *documents)
 {
     size_t i;
-    json_t *text;
+    json_t *row;
 
-    json_array_foreach(documents->broken, i, text)
+    json_array_foreach(documents->broken, i, row)
     {
-        aegis_log(AEGIS_LOG_WARNING, "%s; whatever needs this policy is denied", json_string_value(text));
+        aegis_log(AEGIS_LOG_WARNING, "%s; whatever needs this policy is denied",
+                  aegis_json_text(row, "problem", ""));
     }
 }
 
@@ -210,6 +228,7 @@ int aegis_supervisor_run(struct aegis_config *config)
 
     set_limits();
     warn_of_exposed_listeners(config);
+    warn_of_vault(config);
     supervisor.passphrases = aegis_passphrases_new();
     supervisor.quarantine = aegis_quarantine_new();
     if (prepare(&supervisor, &error)) {

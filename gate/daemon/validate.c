@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gate/base/json.h"
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
@@ -19,7 +20,7 @@ struct aegis_validation {
     int output;             /* what it writes; never waited for */
     struct event *readable; /* drains it, so that the process cannot hang on a full pipe */
     struct event *deadline;
-    char said[8192];
+    char said[65536];
     size_t size;
 };
 
@@ -87,21 +88,26 @@ struct aegis_validation *aegis_validation_start(struct event_base *base, const c
     return validation;
 }
 
-/* The first line that is more than a warning. */
-static void first_fault(char *said, struct aegis_error *error)
+/* The first line that is more than a warning, and the documents that it left out. */
+static void read_lines(char *said, json_t *left_out, struct aegis_error *error)
 {
+    static const char aside[] = AEGIS_VALIDATION_LEFT_OUT;
     char *rest = NULL;
+    bool fault = false;
 
     aegis_error_set(error, "the check of the configuration was cut short");
     for (char *line = strtok_r(said, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        if (strncmp(line, "warning: ", 9) != 0) {
+        if (strncmp(line, aside, strlen(aside)) == 0)
+            json_array_append_new(left_out, json_string(line + strlen(aside)));
+        else if (strncmp(line, "warning: ", 9) != 0 && !fault) {
             aegis_error_set(error, "%s", line);
-            return;
+            fault = true;
         }
     }
 }
 
-bool aegis_validation_reap(struct aegis_validation *validation, bool *good, struct aegis_error *error)
+bool aegis_validation_reap(struct aegis_validation *validation, bool *good, json_t *left_out,
+                           struct aegis_error *error)
 {
     int status;
 
@@ -110,7 +116,7 @@ bool aegis_validation_reap(struct aegis_validation *validation, bool *good, stru
     validation->pid = 0;
     drain(validation->output, EV_READ, validation);
     *good = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
-    first_fault(validation->said, error);
+    read_lines(validation->said, left_out, error);
     return true;
 }
 

@@ -188,10 +188,19 @@ static bool is_url(const char *text)
     return is_authority(authority, strcspn(authority, "/?"));
 }
 
+/* Nothing stands behind the first `bits`: 10.0.0.1/8 is an address or a block, but which? */
+static bool ends_behind(const unsigned char *address, size_t size, size_t bits)
+{
+    for (size_t i = bits; i < size * 8; i++)
+        if ((address[i / 8] >> (7 - i % 8) & 1) != 0)
+            return false;
+    return bits <= size * 8;
+}
+
 static bool is_block(const char *text)
 {
     char host[INET6_ADDRSTRLEN];
-    struct in6_addr address;
+    unsigned char address[sizeof(struct in6_addr)];
     const char *slash = strchr(text, '/');
     size_t digits = slash == NULL ? 0 : strspn(slash + 1, "0123456789");
     long bits = slash == NULL ? 0 : strtol(slash + 1, NULL, 10);
@@ -201,8 +210,8 @@ static bool is_block(const char *text)
         return false;
     memcpy(host, text, (size_t)(slash - text));
     host[slash - text] = '\0';
-    return (inet_pton(AF_INET, host, &address) == 1 && bits <= 32) ||
-           (inet_pton(AF_INET6, host, &address) == 1 && bits <= 128);
+    return (inet_pton(AF_INET, host, address) == 1 && ends_behind(address, 4, (size_t)bits)) ||
+           (inet_pton(AF_INET6, host, address) == 1 && ends_behind(address, 16, (size_t)bits));
 }
 
 static bool is_network_pattern(const char *text)
@@ -251,7 +260,9 @@ static const struct {
     [AEGIS_OPTION_CONTRACT] = {"contract", "a contract's address: 0x and 40 hex digits, right checksum",
                                is_contract},
     [AEGIS_OPTION_URL] = {"URL", "http://HOST[:PORT][/PATH] or the same with https", is_url},
-    [AEGIS_OPTION_BLOCK] = {"network block", "a network block such as 10.0.0.0/8 or fd00::/8", is_block},
+    [AEGIS_OPTION_BLOCK] = {"network block",
+                            "a network block such as 10.0.0.0/8 or fd00::/8, all zero behind its prefix",
+                            is_block},
     [AEGIS_OPTION_ORIGIN] = {"origin", "HOST or HOST:PORT", is_origin},
     [AEGIS_OPTION_PREFERENCE] = {"preference", "NETWORK/SYMBOL, NETWORK or SYMBOL", is_preference},
     [AEGIS_OPTION_PREFIX] = {"path prefix", "the beginning of a path, such as /api/", is_prefix},

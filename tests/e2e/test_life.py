@@ -3,11 +3,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 from harness import where
 from harness.case import Case, sandbox
-from harness.gate import policy
+from harness.gate import PASSPHRASE, policy
 from harness.origin import Origin
 
 
@@ -225,7 +226,6 @@ class Plugins(Case):
 
     def test_the_sample_is_built_outside_the_tree_with_what_was_installed(self):
         """One compiler call with the installed header and pkg-config file; the gate loads the result."""
-        import subprocess
         gate = self.make_gate(agent=False, start=False, policies=[])
         stage = gate.folder / "stage"
         subprocess.run(["make", "-s", "-C", where.build(), "install", f"DESTDIR={stage}"], check=True, capture_output=True)
@@ -246,6 +246,57 @@ class Plugins(Case):
         self.assert_settled(gate.agent.get(sandbox().url + "/weather"))
         other = sandbox().url.replace("127.0.0.1", "localhost")
         self.assert_denied(gate.agent.get(other + "/whale"), "stranger_too_expensive")
+
+
+class Checkup(Case):
+    """aegis-gate -t looks at everything that the configuration names."""
+
+    def check(self, gate, *expected, status=1):
+        done = subprocess.run([where.build() / "aegis-gate", "-t"], env=gate.environment, capture_output=True, text=True)
+        for words in expected:
+            self.assertRegex(done.stderr, words)
+        self.assertEqual(status, done.returncode, done.stderr)
+        return done.stderr
+
+    def test_what_is_not_there(self):
+        gate = self.make_gate(start=False)
+        self.check(gate, status=0)
+        listener = gate.config["listeners"][0]
+        for change, expected in [
+                ({"vault": "/nope"}, r"vault: there is no folder /nope"),
+                ({"judge": {"plugin_path": ["/nope"]}}, r"judge\.plugin_path\[0\]: there is no folder /nope"),
+                ({"listeners": [{**listener, "address": "unix:/nope/x.sock"}]},
+                 r"aegis\.yaml:\d+: listeners\[0\]\.address: there is no folder /nope"),
+                ({"listeners": [{**listener, "address": f"unix:{gate.folder}/passphrase"}]}, r"is there, and is no socket"),
+                ({"policies": ["nowhere"]}, r'policies\[0\]: expected the id of a policy in \S+, found "nowhere"')]:
+            whole = gate.config
+            gate.config = {**whole, **change}
+            gate.write_config()
+            self.check(gate, expected)
+            gate.config = whole
+
+    def test_the_passphrase_opens_the_wallet(self):
+        gate = self.make_gate(start=False)
+        owner = {"agent": "me", "wallet": "main", "policies": ["limits"], "passphrase_file": str(gate.folder / "other")}
+        gate.config["listeners"] = [{"name": "own", "address": f"unix:{gate.folder}/own.sock", "owner": owner}]
+        gate.write_config()
+        for text, expected, status in (("wrong\n", r"the passphrase does not open the wallet", 1), (PASSPHRASE, "^", 0)):
+            (gate.folder / "other").write_text(text)
+            (gate.folder / "other").chmod(0o600)
+            self.check(gate, expected, status=status)
+
+    def test_only_documents_that_somebody_needs_count(self):
+        gate = self.make_gate(start=False)
+        gate.write_policy(policy("gone", "no-such-plugin", {}))
+        gate.write_policy({**policy("script", "", {}), "plugin": None, "executable": "/nope"})
+        said = self.check(gate, r"warning: \S+gone\.json: .*nobody refers to it", r"warning: \S+script\.json: .*/nope", status=0)
+        gate.config["policies"] = ["gone"]
+        gate.write_config()
+        said = self.check(gate, r"(?m)^\S+gone\.json: ")
+        self.assertNotIn("expected the id of a policy", said)
+        gate.config["policies"] = ["script"]
+        gate.write_config()
+        self.check(gate, r"(?m)^\S+script\.json: executable: /nope")
 
 
 class Emergency(Case):

@@ -242,8 +242,11 @@ static const struct {
     {"preference: [eip155:8453/USDC, 'a b']\n",
      "/etc/aegis.yaml:1: preference[1]: expected NETWORK/SYMBOL, NETWORK or SYMBOL, found \"a b\""},
     {"addresses:\n  refused:\n    - 10.0.0.0/33\n", "/etc/aegis.yaml:3: addresses.refused[0]: expected a "
-                                                    "network block such as 10.0.0.0/8 or fd00::/8, found "
-                                                    "\"10.0.0.0/33\""},
+                                                    "network block such as 10.0.0.0/8 or fd00::/8, all "
+                                                    "zero behind its prefix, found \"10.0.0.0/33\""},
+    {"addresses:\n  allowed: [10.0.0.0/8, fd00::/8, 0.0.0.0/0, 10.0.0.1/32, 10.0.0.1/8]\n",
+     "/etc/aegis.yaml:2: addresses.allowed[4]: expected a network block such as 10.0.0.0/8 or fd00::/8, all "
+     "zero behind its prefix, found \"10.0.0.1/8\""},
     {"upstream:\n  free_origins: ['http://x']\n",
      "/etc/aegis.yaml:2: upstream.free_origins[0]: expected HOST or HOST:PORT, found \"http://x\""},
     {"policies: default-budget\n", "/etc/aegis.yaml:1: policies: expected a list"},

@@ -626,6 +626,29 @@ static void a_bad_configuration_leaves_the_old_one(void **state)
     free(expected);
 }
 
+/* Other tools keep their documents in the same folder. */
+static void a_broken_document_that_nobody_needs_stops_nothing(void **state)
+{
+    struct gate *gate = *state;
+    char *folder = aegis_format("%s/vault/policies", gate->home), *problem;
+    char *path = aegis_format("%s/strange.json", folder);
+    struct aegis_error error;
+
+    begin(gate, "");
+    assert_true(aegis_folder_make(folder, 0700, &error));
+    assert_true(aegis_file_write(path, "{\"id\":", 6, 0600, &error));
+    problem = reload(gate);
+    assert_string_equal(problem, "");
+    free(problem);
+    write_config(gate, "policies: [strange]\n");
+    problem = reload(gate);
+    assert_ptr_equal(strstr(problem, path), problem);
+    free(problem);
+    stop_well(gate);
+    free(path);
+    free(folder);
+}
+
 static void a_second_signal_does_not_wait(void **state)
 {
     struct gate *gate = *state;
@@ -703,6 +726,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_judge_that_hangs_is_killed, make, tear_down),
         cmocka_unit_test_setup_teardown(a_reload_changes_options_and_listeners, make, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_configuration_leaves_the_old_one, make, tear_down),
+        cmocka_unit_test_setup_teardown(a_broken_document_that_nobody_needs_stops_nothing, make, tear_down),
         cmocka_unit_test_setup_teardown(a_second_signal_does_not_wait, make, tear_down),
         cmocka_unit_test_setup_teardown(a_reload_that_comes_early_is_not_lost, make, tear_down),
         cmocka_unit_test_setup_teardown(a_passphrase_reaches_the_keeper_only, make, tear_down),
