@@ -2,6 +2,7 @@
 import atexit
 import os
 import sys
+import threading
 import unittest
 
 from . import where
@@ -13,13 +14,16 @@ sys.path.insert(0, str(where.TESTS / "crash"))
 import invariants  # noqa: E402
 
 _shared = {}
+_sharing = threading.RLock()
 
 
 def _once(name, make):
-    if name not in _shared:
-        _shared[name] = make()
-        atexit.register(_shared[name].stop)
-    return _shared[name]
+    """The one of this name, made by whoever asks first: agents of a case ask side by side."""
+    with _sharing:
+        if name not in _shared:
+            _shared[name] = make()
+            atexit.register(_shared[name].stop)
+        return _shared[name]
 
 
 def chain():
