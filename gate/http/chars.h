@@ -72,7 +72,8 @@ struct aegis_http_authority {
 bool aegis_http_authority_parse(struct aegis_http_text text, struct aegis_http_authority *out,
                                 const char **problem);
 
-/* Like aegis_http_url_parse, and the authority as it stands in the text. */
+/* Like aegis_http_url_parse, and the authority as it stands in the text. A path that is empty before a query
+ * is taken as well; then the query is the path. */
 bool aegis_http_url_split(struct aegis_http_text text, struct aegis_http_url *out,
                           struct aegis_http_text *authority, const char **problem);
 

@@ -100,6 +100,9 @@ bool aegis_http_authority_parse(struct aegis_http_text text, struct aegis_http_a
 {
     const char *end = text.at + text.length;
     *out = (struct aegis_http_authority){.port = 0};
+    if (text.length > 0 && memchr(text.at, '@', text.length) != NULL) {
+        return refuse(problem, "the authority holds userinfo");
+    }
     const char *at = parse_host(text.at, end, out, problem);
     if (at == NULL) {
         return false;
@@ -110,7 +113,8 @@ bool aegis_http_authority_parse(struct aegis_http_text text, struct aegis_http_a
     if (*at != ':') {
         return refuse(problem, "the host holds a character that no host has");
     }
-    return parse_port(at + 1, end, &out->port) || refuse(problem, "the port is not a number from 1 to 65535");
+    return parse_port(at + 1, end, &out->port) ||
+           refuse(problem, "behind the host stands no port from 1 to 65535");
 }
 
 static bool parse_scheme(const char **at, const char *end, bool *https)
@@ -140,8 +144,11 @@ bool aegis_http_url_split(struct aegis_http_text text, struct aegis_http_url *ou
         return refuse(problem,
                       "the URL holds a space, a control character, a fragment or a byte beyond ASCII");
     }
-    const char *slash = memchr(at, '/', (size_t)(end - at));
-    *authority = (struct aegis_http_text){at, (size_t)((slash != NULL ? slash : end) - at)};
+    const char *path = at;
+    while (path < end && *path != '/' && *path != '?') {
+        path++;
+    }
+    *authority = (struct aegis_http_text){at, (size_t)(path - at)};
     struct aegis_http_authority parts;
     if (!aegis_http_authority_parse(*authority, &parts, problem)) {
         return false;
@@ -149,13 +156,14 @@ bool aegis_http_url_split(struct aegis_http_text text, struct aegis_http_url *ou
     out->host = parts.host;
     out->ipv6 = parts.ipv6;
     out->port = parts.port != 0 ? parts.port : out->https ? 443 : 80;
-    out->path = slash != NULL ? (struct aegis_http_text){slash, (size_t)(end - slash)}
-                              : (struct aegis_http_text){"/", 1};
+    out->path =
+        path < end ? (struct aegis_http_text){path, (size_t)(end - path)} : (struct aegis_http_text){"/", 1};
     return true;
 }
 
 bool aegis_http_url_parse(struct aegis_http_text text, struct aegis_http_url *out, const char **problem)
 {
     struct aegis_http_text authority;
-    return aegis_http_url_split(text, out, &authority, problem);
+    return aegis_http_url_split(text, out, &authority, problem) &&
+           (out->path.at[0] == '/' || refuse(problem, "the URL has a query and no path"));
 }

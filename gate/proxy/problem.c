@@ -9,6 +9,8 @@
 #include "gate/base/log.h"
 #include "gate/base/text.h"
 
+enum { OPERATOR_S = 60 }; /* how soon to ask again when a person must act first */
+
 /* Every problem that this room finds by itself. The codes of policies and of the keeper's denials come on top
  * of it. */
 static const struct {
@@ -75,11 +77,19 @@ int aegis_problem_denied_status(const char *outcome, const char *code)
     return about_repeating ? table[row].status : 403;
 }
 
+/* What only a person can end. */
+static bool needs_operator(const char *code)
+{
+    return !strcmp(code, "policy_quarantined") || !strcmp(code, "clock_jumped");
+}
+
 int64_t aegis_problem_retry_after(const struct aegis_problem *problem)
 {
     if (problem->retry_after_ms > 0)
         return (problem->retry_after_ms + 999) / 1000;
-    return aegis_problem_status(problem) == 503 ? 1 : 0;
+    if (aegis_problem_status(problem) != 503)
+        return 0;
+    return needs_operator(problem->code) ? OPERATOR_S : 1;
 }
 
 static const char *title_of(const struct aegis_problem *problem)

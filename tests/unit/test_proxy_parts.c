@@ -223,6 +223,8 @@ static void a_problem_is_silent_about_what_there_is_not(void **state)
     json_t *value = problem_of(&problem);
     assert_int_equal(json_integer_value(json_object_get(value, "status")), 503);
     assert_int_equal(json_integer_value(json_object_get(value, "retry_after")), 1);
+    assert_int_equal(
+        aegis_problem_retry_after(&(struct aegis_problem){.code = "policy_quarantined", .status = 503}), 60);
     assert_null(json_object_get(value, "policy"));
     assert_null(json_object_get(value, "limit"));
     assert_null(json_object_get(value, "resets_at"));

@@ -44,6 +44,7 @@ struct row {
 static const struct row rows[] = {
     {"forward", "GET", "http://Example.COM/a?b=c", "http://example.com/a?b=c", NULL},
     {"forward", "GET", "http://example.com", "http://example.com/", NULL},
+    {"forward", "GET", "http://example.com?x=/y", "http://example.com/?x=/y", NULL},
     {"forward", "GET", "http://example.com:80/x", "http://example.com/x", NULL},
     {"forward", "GET", "http://example.com:8080/x", "http://example.com:8080/x", NULL},
     {"forward", "GET", "https://example.com:443/x", "https://example.com/x", NULL},
