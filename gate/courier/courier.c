@@ -49,7 +49,8 @@ struct courier {
     struct event *timer;
     bool hurried;   /* the timer stands at PACE_MS or less */
     bool impatient; /* the mirror was not looked at yet: what was cut short last time is mended at once */
-    bool told;      /* the present trouble is in the log */
+    bool failed;    /* the last time */
+    bool told;      /* and that is in the log */
 };
 
 static void post_close(struct post *post)
@@ -85,12 +86,15 @@ static void schedule(struct courier *courier, int ms)
     evtimer_add(courier->timer, &delay);
 }
 
-/* Says what is wrong once, not every second. */
+/* Says what is wrong once, not every second, and not the first time: in a new home we may be here before the
+ * keeper has made the ledger. */
 static void complain(struct courier *courier, const struct aegis_error *error)
 {
-    if (!courier->told)
+    if (courier->failed && !courier->told) {
         aegis_log(AEGIS_LOG_ERROR, "messages wait: %s", error->text);
-    courier->told = true;
+        courier->told = true;
+    }
+    courier->failed = true;
 }
 
 /* Entries into messages.db, then messages into messages.json. Returns whether there is more to do at once. */
@@ -107,7 +111,7 @@ static bool work(struct courier *courier)
     }
     if (courier->told)
         aegis_log(AEGIS_LOG_INFO, "messages are delivered again");
-    courier->told = false;
+    courier->told = courier->failed = false;
     courier->impatient = courier->impatient && more;
     return more;
 }

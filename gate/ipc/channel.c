@@ -39,6 +39,7 @@ struct aegis_channel {
     bool busy;  /* in a dispatch: memory must outlive it */
     bool freed; /* the owner has let go */
     bool over;  /* nothing is read or sent any more */
+    bool ended; /* because the other side has closed */
     struct event *readable;
     struct event *writable;
     struct event *flush;
@@ -95,6 +96,13 @@ static void channel_fail_va(struct aegis_channel *channel, const char *format, v
     vsnprintf(channel->reason, sizeof channel->reason, format, arguments);
     channel_close(channel);
     event_active(channel->finish, EV_TIMEOUT, 0);
+}
+
+/* As everybody does who stops, or dies. */
+static void channel_end(struct aegis_channel *channel)
+{
+    channel->ended = channel->ended || !channel->over;
+    channel_fail(channel, "%s: has closed", channel->options.peer);
 }
 
 static void channel_fail(struct aegis_channel *channel, const char *format, ...)
@@ -185,6 +193,8 @@ static void channel_flush(evutil_socket_t fd, short what, void *context)
             continue;
         if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             event_add(channel->writable, NULL);
+        else if (size < 0 && (errno == EPIPE || errno == ECONNRESET))
+            channel_end(channel);
         else
             channel_fail(channel, "%s: cannot send: %s", channel->options.peer, strerror(errno));
         return;
@@ -320,7 +330,7 @@ static void channel_readable(evutil_socket_t unused, short what, void *context)
         if (size < 0 && errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)
             channel_fail(channel, "%s: cannot read: %s", channel->options.peer, strerror(errno));
         else if (size == 0)
-            channel_fail(channel, "%s: has closed", channel->options.peer);
+            channel_end(channel);
         if (size <= 0)
             break;
         while (!channel->over && channel_next(channel))
@@ -431,6 +441,11 @@ void aegis_channel_flush(struct aegis_channel *channel)
 void aegis_channel_state_set(struct aegis_channel *channel, unsigned state)
 {
     channel->state = state;
+}
+
+bool aegis_channel_ended(const struct aegis_channel *channel)
+{
+    return channel->ended;
 }
 
 size_t aegis_channel_backlog(const struct aegis_channel *channel)

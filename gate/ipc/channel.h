@@ -70,6 +70,9 @@ void aegis_channel_state_set(struct aegis_channel *channel, unsigned state);
 /* Bytes waiting to be sent. */
 size_t aegis_channel_backlog(const struct aegis_channel *channel);
 
+/* For `closed`: the other side has closed, as everybody does who stops or dies; it was not cut off. */
+bool aegis_channel_ended(const struct aegis_channel *channel);
+
 /* Cuts the peer off from inside a handler (`closed` is called from the loop). */
 void aegis_channel_reject(struct aegis_channel *channel, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

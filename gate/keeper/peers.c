@@ -116,9 +116,9 @@ static void peer_closed(struct aegis_channel *channel, const char *reason, void 
 {
     struct aegis_peer *peer = context;
     struct aegis_keeper *keeper = peer->keeper;
-    (void)channel;
     aegis_keeper_clock_read(&keeper->clock);
-    aegis_log(AEGIS_LOG_WARNING, "%s: %s", peer->name, reason);
+    /* Whether it should have ended the supervisor knows, and says. */
+    aegis_log(aegis_channel_ended(channel) ? AEGIS_LOG_INFO : AEGIS_LOG_WARNING, "%s", reason);
     if (peer == keeper->judge) {
         judge_end(keeper);
     } else if (peer == keeper->witness) {

@@ -26,6 +26,7 @@ struct side {
     bool free_in_handler;
     bool reject_in_handler;
     unsigned closed;
+    bool ended;
     char reason[256];
 };
 
@@ -43,9 +44,9 @@ static void on_pong(struct aegis_channel *channel, const json_t *message, int fd
 
 static void on_closed(struct aegis_channel *channel, const char *reason, void *context)
 {
-    (void)channel;
     struct side *side = context;
     side->closed++;
+    side->ended = aegis_channel_ended(channel);
     aegis_text_copy(side->reason, sizeof side->reason, reason);
     aegis_channel_free(&side->channel);
 }
@@ -193,6 +194,7 @@ static void test_peer_that_leaves(void **state)
     turn(&side);
     assert_int_equal(side.closed, 1);
     assert_non_null(strstr(side.reason, "has closed"));
+    assert_true(side.ended);
     side_close(&side);
 }
 
@@ -230,6 +232,7 @@ static void test_backlog_is_bounded(void **state)
     turn(&side);
     assert_int_equal(side.closed, 1);
     assert_non_null(strstr(side.reason, "does not read"));
+    assert_false(side.ended);
     side_close(&side);
 }
 
