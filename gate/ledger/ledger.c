@@ -167,6 +167,10 @@ void aegis_ledger_close(struct aegis_ledger **pointer)
     *pointer = NULL;
     if (ledger == NULL)
         return;
+    /* While somebody reads, closing alone leaves everything in the WAL, and a copy of the one file would be
+     * of an empty ledger. What cannot be moved stays where it is safe as well. */
+    if (ledger->store != NULL && !ledger->open)
+        sqlite3_wal_checkpoint_v2(ledger->store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     disconnect(ledger);
     if (ledger->lock >= 0)
         close(ledger->lock);

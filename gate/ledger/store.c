@@ -99,7 +99,7 @@ struct aegis_books *aegis_store_open(const char *path, int flags, const char *vf
         sqlite3_busy_timeout(store->db, BUSY_MS);
         if (aegis_store_script(store,
                                "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                               "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768;",
+                               "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;",
                                error))
             return store;
     } else {
