@@ -35,3 +35,13 @@ EXTRA_DIST += \
 	gate/x402/README.md \
 	tests/data/x402/echo-v2.json tests/data/x402/eip55.json tests/data/x402/evm-exact-eip3009-v1.json \
 	tests/data/x402/evm-exact-eip3009-v2.json tests/data/x402/secp256k1.json
+EXTRA_DIST += tests/fuzz/corpus/challenge/settlement \
+	tests/fuzz/corpus/challenge/v1-0 \
+	tests/fuzz/corpus/challenge/v1-1 \
+	tests/fuzz/corpus/challenge/v1-2 \
+	tests/fuzz/corpus/challenge/v2-0 \
+	tests/fuzz/corpus/challenge/v2-1 \
+	tests/fuzz/corpus/challenge/v2-2 \
+	tests/fuzz/corpus/challenge/v2-3 \
+	tests/fuzz/corpus/challenge/v2-4 \
+	tests/fuzz/corpus/challenge/v2-5
