@@ -78,19 +78,9 @@ static bool add_keys(const struct aegis_cli *cli, struct aegis_setup *setup, str
     return read;
 }
 
-static struct aegis_config *read_config(const struct aegis_cli *cli, struct aegis_error *error)
-{
-    char *path = aegis_cli_path(cli, "aegis.yaml");
-    struct aegis_config *config =
-        access(path, F_OK) == 0 ? aegis_config_load(path, error) : aegis_config_parse(path, "", 0, error);
-
-    free(path);
-    return config;
-}
-
 bool aegis_setup_read(const struct aegis_cli *cli, struct aegis_setup *out, struct aegis_error *error)
 {
-    *out = (struct aegis_setup){.config = read_config(cli, error)};
+    *out = (struct aegis_setup){.config = aegis_cli_config(cli, error)};
     if (out->config == NULL || !aegis_documents_load(cli->home, cli->vault, &out->documents, error)) {
         aegis_setup_clear(out);
         return false;

@@ -3,6 +3,7 @@
 #define AEGIS_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 struct aegis_cli {
     const char *home;    /* the state folder: --home, AEGIS_HOME or ~/.ows/aegis */
@@ -20,6 +21,8 @@ aegis_cli_command aegis_cli_init;
 aegis_cli_command aegis_cli_install;
 aegis_cli_command aegis_cli_wallet; /* create | import | list | export-address */
 aegis_cli_command aegis_cli_key;    /* create | list | revoke */
+void aegis_cli_wallet_usage(FILE *out, const char *program);
+void aegis_cli_key_usage(FILE *out, const char *program);
 aegis_cli_command aegis_cli_policy; /* list | check | explain */
 aegis_cli_command aegis_cli_guard;
 aegis_cli_command aegis_cli_status;

@@ -42,6 +42,26 @@ char *aegis_cli_path(const struct aegis_cli *cli, const char *name)
     return aegis_format("%s/%s", cli->home, name);
 }
 
+char *aegis_cli_config_file(const struct aegis_cli *cli)
+{
+    json_t *state = aegis_lock_read(cli->home);
+    const char *file = aegis_json_text(state, "file", "");
+    char *out = file[0] == '\0' ? aegis_cli_path(cli, "aegis.yaml") : aegis_strdup(file);
+
+    json_decref(state);
+    return out;
+}
+
+struct aegis_config *aegis_cli_config(const struct aegis_cli *cli, struct aegis_error *error)
+{
+    char *path = aegis_cli_config_file(cli);
+    struct aegis_config *config =
+        access(path, F_OK) == 0 ? aegis_config_load(path, error) : aegis_config_parse(path, "", 0, error);
+
+    free(path);
+    return config;
+}
+
 /* ---- tables ---- */
 
 struct aegis_cli_table {
@@ -256,6 +276,5 @@ struct aegis_plugins *aegis_cli_plugins(const struct aegis_cli *cli, json_t *fol
     json_array_extend(folders, configured);
     json_decref(configured);
     aegis_config_free(&config);
-    free(path);
     return aegis_plugins_new(folders);
 }

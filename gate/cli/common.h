@@ -9,6 +9,7 @@
 
 #include "gate/base/error.h"
 #include "gate/cli/cli.h"
+#include "gate/daemon/config.h"
 #include "gate/judge/host.h"
 #include "gate/ledger/reader.h"
 #include "gate/vault/folder.h"
@@ -50,6 +51,12 @@ struct aegis_plugins *aegis_cli_plugins(const struct aegis_cli *cli, json_t *fol
 
 /* HOME/NAME; the caller frees. */
 char *aegis_cli_path(const struct aegis_cli *cli, const char *name);
+
+/* The configuration file that the running gate was started with, else HOME/aegis.yaml; the caller frees. */
+char *aegis_cli_config_file(const struct aegis_cli *cli);
+
+/* What stands in it; all defaults when it is not there. NULL with the reason. */
+struct aegis_config *aegis_cli_config(const struct aegis_cli *cli, struct aegis_error *error);
 
 /* Sends SIGHUP to the running gate and waits for what becomes of it. True also when no gate runs (*running
  * says so). */

@@ -42,9 +42,14 @@ struct options {
     struct aegis_cli_source passphrase;
 };
 
+void aegis_cli_key_usage(FILE *out, const char *program)
+{
+    fprintf(out, usage, program, program, program);
+}
+
 static int wrong(const struct aegis_cli *cli)
 {
-    fprintf(stderr, usage, cli->program, cli->program, cli->program);
+    aegis_cli_key_usage(stderr, cli->program);
     return 2;
 }
 

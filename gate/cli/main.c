@@ -91,9 +91,20 @@ static void print_overview(const char *program)
            program);
 }
 
+static void print_usage(FILE *out, const char *program, const struct command *command)
+{
+    /* One line does not say it. */
+    if (command->run == aegis_cli_wallet)
+        aegis_cli_wallet_usage(out, program);
+    else if (command->run == aegis_cli_key)
+        aegis_cli_key_usage(out, program);
+    else
+        fprintf(out, "usage: %s %s %s\n", program, command->name, command->arguments);
+}
+
 static int help(const struct aegis_cli *cli, int argc, char **argv)
 {
-    const struct command *command = argc == 2 ? find(argv[1]) : NULL;
+    const struct command *command = argc == 1 ? NULL : find(argv[1]);
 
     if (argc == 1) {
         print_overview(cli->program);
@@ -103,7 +114,8 @@ static int help(const struct aegis_cli *cli, int argc, char **argv)
         fprintf(stderr, "%s: there is no command %s\n", cli->program, argv[1]);
         return 2;
     }
-    printf("usage: %s %s %s\n\n%s\n", cli->program, command->name, command->arguments, command->meaning);
+    print_usage(stdout, cli->program, command);
+    printf("\n%s\n", command->meaning);
     return 0;
 }
 
@@ -150,7 +162,7 @@ static char *running_vault(const struct aegis_cli *cli)
  * when there is a configuration that cannot be read: a wallet in the wrong folder would be worse. */
 static char *find_vault(const struct aegis_cli *cli, enum vault_need need)
 {
-    char *path = aegis_cli_path(cli, "aegis.yaml"), *vault = NULL;
+    char *path = aegis_cli_config_file(cli), *vault = NULL;
     struct aegis_error error;
     struct aegis_config *config;
 
@@ -213,8 +225,8 @@ int main(int argc, char **argv)
                 cli.program);
         return 2;
     }
-    if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
-        char *words[] = {argv[2], argv[1], NULL};
+    if (argc > 2 && (strcmp(argv[argc - 1], "--help") == 0 || strcmp(argv[argc - 1], "-h") == 0)) {
+        char *words[] = {argv[argc - 1], argv[1], NULL};
         return help(&cli, 2, words);
     }
     return run(&cli, command, argc - 1, argv + 1);

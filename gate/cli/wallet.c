@@ -34,9 +34,14 @@ struct options {
     struct aegis_cli_source key;
 };
 
+void aegis_cli_wallet_usage(FILE *out, const char *program)
+{
+    fprintf(out, usage, program, program, program, program, program);
+}
+
 static int wrong(const struct aegis_cli *cli)
 {
-    fprintf(stderr, usage, cli->program, cli->program, cli->program, cli->program, cli->program);
+    aegis_cli_wallet_usage(stderr, cli->program);
     return 2;
 }
 

@@ -17,6 +17,7 @@
 #include "gate/cli/cli.h"
 #include "gate/cli/common.h"
 #include "gate/daemon/config.h"
+#include "gate/daemon/lock.h"
 #include "gate/judge/evaluate.h"
 #include "gate/judge/host.h"
 #include "tests/unit/ledger_maker.h"
@@ -180,6 +181,34 @@ static void every_key_is_under_the_policies_of_init(void **state)
         json_decref(made);
     }
     free(config);
+    free(passphrase);
+}
+
+/* A gate that was started with -c reads another file than the one in its home, and the commands do, too. */
+static void the_running_gates_configuration_counts(void **state)
+{
+    const struct place *place = *state;
+    char *passphrase = in(place, "passphrase"), *elsewhere = in(place, "elsewhere.yaml"), *said;
+    struct aegis_error error;
+    json_t *made, *told;
+
+    json_decref(init(place));
+    write_text(elsewhere, "policies: [default-guard]\n");
+    struct aegis_lock *lock = aegis_lock_take(place->home, &error);
+    assert_non_null(lock);
+    told = json_pack("{s:i,s:s,s:s}", "pid", (int)getpid(), "state", "starting", "file", elsewhere);
+    aegis_lock_say(lock, told);
+    json_decref(told);
+    assert_int_equal(run(place, aegis_cli_key, &said, "key", "create", "dora", "--wallet", "main",
+                         "--passphrase-file", passphrase, NULL),
+                     0);
+    made = parse(said);
+    char *policies = aegis_json_compact(json_object_get(made, "policies"));
+    assert_string_equal(policies, "[\"default-guard\"]");
+    free(policies);
+    json_decref(made);
+    aegis_lock_release(&lock);
+    free(elsewhere);
     free(passphrase);
 }
 
@@ -623,6 +652,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(init_makes_a_setup_that_the_gate_takes),
         TEST(every_key_is_under_the_policies_of_init),
+        TEST(the_running_gates_configuration_counts),
         TEST(init_does_not_touch_what_is_there),
         TEST(init_checks_its_arguments_first),
         TEST(default_policies_are_cautious_and_safe_for_others),
