@@ -379,7 +379,14 @@ static int explain_file(const struct aegis_cli *cli, const char *path)
         return aegis_cli_fail(cli, &error);
     payment_complete(cli, payment);
     json_t *decision = aegis_cli_ask(cli, "explain", payment, &error);
-    return decision == NULL ? aegis_cli_fail(cli, &error) : print_decision(cli, decision);
+    if (decision != NULL)
+        return print_decision(cli, decision);
+    aegis_error_prefix(&error, "%s", path);
+    aegis_cli_fail(cli, &error);
+    fprintf(stderr,
+            "%s: a payment has agent, network, asset, amount, pay_to; and url, method, host if they matter\n",
+            cli->program);
+    return 1;
 }
 
 static bool is_id(const char *text)
