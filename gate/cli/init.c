@@ -168,6 +168,18 @@ static bool make(const struct aegis_cli *cli, const struct plan *plan, const cha
     return done;
 }
 
+/* How to ask the gate of this home: who wrote --home must write it again. */
+static void print_status_command(const struct aegis_cli *cli)
+{
+    char *usual = aegis_home_default();
+
+    if (strcmp(cli->home, usual) == 0)
+        printf("  %s status\n", cli->program);
+    else
+        printf("  %s --home %s status\n", cli->program, cli->home);
+    free(usual);
+}
+
 static void print_outcome(const struct aegis_cli *cli, const struct plan *plan, const char *path,
                           const struct outcome *outcome)
 {
@@ -199,7 +211,7 @@ static void print_outcome(const struct aegis_cli *cli, const struct plan *plan, 
                plan->listen + 5);
     else
         printf("  curl -x http://%s:TOKEN@%s http://a-shop.example/\n", plan->agent, plan->listen);
-    printf("  %s status\n", cli->program);
+    print_status_command(cli);
 }
 
 static int run(const struct aegis_cli *cli, const struct plan *plan)

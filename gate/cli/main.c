@@ -190,6 +190,8 @@ static int run(struct aegis_cli *cli, const struct command *command, int argc, c
     char *home = cli->home == NULL ? aegis_home_default() : aegis_home_expand_here(cli->home), *vault = NULL;
     int status = 1;
 
+    if (cli->home != NULL && access(home, F_OK) != 0 && command->run != aegis_cli_init)
+        fprintf(stderr, "%s: there is no folder %s\n", cli->program, home);
     cli->home = home;
     if (cli->vault != NULL)
         vault = aegis_home_expand_here(cli->vault);
