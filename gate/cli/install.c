@@ -7,6 +7,7 @@
 
 #include "gate/base/file.h"
 #include "gate/base/json.h"
+#include "gate/base/log.h"
 #include "gate/base/text.h"
 #include "gate/cli/common.h"
 #include "gate/cli/defaults.h"
@@ -34,13 +35,50 @@ static json_t *read_policy(const char *path, struct aegis_error *error)
     return out;
 }
 
+/* What stands in the file now, a text; null when there is none. */
+static json_t *present_text(const char *path)
+{
+    struct aegis_error error;
+    size_t size = 0;
+    char *text = aegis_file_read(path, DOCUMENT_LIMIT, AEGIS_FILE_ANY, &size, &error);
+    json_t *out = text == NULL ? json_null() : json_stringn(text, size);
+
+    free(text);
+    return out;
+}
+
+/* `done` gets a row of id, path, and what stood there before. */
 static bool install(const struct aegis_cli *cli, json_t *document, json_t *done, struct aegis_error *error)
 {
+    const char *id = aegis_json_text(document, "id", "");
+    char *path = aegis_format("%s/policies/%s.json", cli->vault, id);
+    json_t *row = json_pack("{s:s,s:s,s:o?}", "id", id, "path", path, "before", present_text(path));
+    bool written;
+
+    AEGIS_ASSERT(row != NULL);
+    free(path);
     aegis_policy_add_executable(document);
-    if (!aegis_policy_write(cli->vault, document, error))
-        return false;
-    json_array_append(done, json_object_get(document, "id"));
-    return true;
+    written = aegis_policy_write(cli->vault, document, error);
+    if (written)
+        json_array_append(done, row);
+    json_decref(row);
+    return written;
+}
+
+/* The running gate refused what was installed: its next start should not find it either. */
+static void take_back(const json_t *done, struct aegis_error *error)
+{
+    struct aegis_error ignored;
+
+    for (size_t i = json_array_size(done); i > 0; i--) {
+        const json_t *row = json_array_get(done, i - 1), *before = json_object_get(row, "before");
+        const char *path = aegis_json_text(row, "path", "");
+        if (json_is_string(before))
+            aegis_file_write(path, json_string_value(before), json_string_length(before), 0600, &ignored);
+        else
+            unlink(path);
+    }
+    aegis_error_prefix(error, "nothing is installed");
 }
 
 static bool install_file(const struct aegis_cli *cli, const char *path, json_t *done,
@@ -86,32 +124,42 @@ static bool install_all(const struct aegis_cli *cli, json_t *done, struct aegis_
     return good;
 }
 
+static void tell(const struct aegis_cli *cli, const json_t *done, bool in_force)
+{
+    json_t *ids = json_array(), *row;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)done, i, row)
+    {
+        json_array_append(ids, json_object_get(row, "id"));
+        if (!cli->json)
+            puts(aegis_json_text(row, "path", ""));
+    }
+    if (cli->json)
+        aegis_cli_print_json(json_pack("{s:O,s:b}", "installed", ids, "in_force", (int)in_force));
+    else if (json_array_size(done) == 0)
+        puts("nothing to install: all of it is there");
+    json_decref(ids);
+}
+
 int aegis_cli_install(const struct aegis_cli *cli, int argc, char **argv)
 {
     struct aegis_error error;
-    json_t *done = json_array(), *id;
+    json_t *done;
     bool good = true, running = false;
-    size_t i;
 
-    if (argc > 1 && argv[1][0] == '-') {
-        json_decref(done);
+    if (argc > 1 && argv[1][0] == '-')
         return aegis_cli_misuse(cli, argv[0]);
-    }
+    done = json_array();
     for (int at = 1; good && at < argc; at++)
         good = install_file(cli, argv[at], done, &error);
     if (argc == 1)
         good = install_all(cli, done, &error);
     good = good && aegis_cli_reload_gate(cli, &running, &error);
-    if (cli->json) {
-        aegis_cli_print_json(json_pack("{s:O,s:b}", "installed", done, "in_force", (int)(good && running)));
-    } else {
-        json_array_foreach(done, i, id)
-        {
-            printf("%s/policies/%s.json\n", cli->vault, json_string_value(id));
-        }
-        if (good && json_array_size(done) == 0)
-            puts("nothing to install: all of it is there");
-    }
+    if (good)
+        tell(cli, done, running);
+    else
+        take_back(done, &error);
     json_decref(done);
     return good ? 0 : aegis_cli_fail(cli, &error);
 }

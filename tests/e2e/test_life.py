@@ -54,6 +54,17 @@ class Reload(Case):
         gate.wait_log(r"limits\.json")
         self.assert_settled(gate.agent.get(sandbox().url + "/weather"))
 
+    def test_what_the_gate_refuses_is_not_installed(self):
+        gate = self.make_gate(policies=[daily("1")])
+        before = (gate.vault / "policies" / "limits.json").read_text()
+        other = gate.folder / "other.json"
+        other.write_text(json.dumps(policy("limits", "no-such-plugin", {})))
+        done = gate.aegis("install", other, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("nothing is installed", done.stderr)
+        self.assertEqual(before, (gate.vault / "policies" / "limits.json").read_text())
+        self.assert_settled(gate.agent.get(sandbox().url + "/weather"))
+
     def test_connections_survive_a_reload(self):
         import http.client
         gate = self.make_gate()
