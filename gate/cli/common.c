@@ -267,10 +267,8 @@ struct aegis_vault *aegis_cli_open_vault(const struct aegis_cli *cli, struct aeg
 
 struct aegis_plugins *aegis_cli_plugins(const struct aegis_cli *cli, json_t *folders)
 {
-    char *path = aegis_cli_path(cli, "aegis.yaml");
     struct aegis_error error;
-    struct aegis_config *config =
-        access(path, F_OK) == 0 ? aegis_config_load(path, &error) : aegis_config_parse(path, "", 0, &error);
+    struct aegis_config *config = aegis_cli_config(cli, &error);
     json_t *configured = config == NULL ? json_array() : aegis_section_plugin_path(config);
 
     json_array_extend(folders, configured);
