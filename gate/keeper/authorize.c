@@ -332,11 +332,12 @@ static void begin_after_turn(evutil_socket_t fd, short what, void *context)
  * it has waited. */
 static bool wait_a_turn(struct aegis_ask *ask)
 {
-    static const struct timeval now = {0, 0};
+    /* Not zero: event_base_once would run that at once, in this very turn. */
+    static const struct timeval soon = {0, 1};
     if (ask->waited)
         return false;
     ask->waited = true;
-    AEGIS_ASSERT(event_base_once(ask->keeper->base, -1, EV_TIMEOUT, begin_after_turn, ask, &now) == 0);
+    AEGIS_ASSERT(event_base_once(ask->keeper->base, -1, EV_TIMEOUT, begin_after_turn, ask, &soon) == 0);
     return true;
 }
 
