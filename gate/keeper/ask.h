@@ -33,7 +33,7 @@ struct aegis_ask {
     json_t *subject;
 
     bool abandoned;
-    bool waited; /* for what else workers had said by then */
+    struct event *turn; /* ends its wait for what else workers had said by then; NULL: it has not waited */
     bool denied;
     struct aegis_denial denial; /* the first */
     json_t *denial_subject, *denial_verdict, *denial_facts;

@@ -25,6 +25,8 @@ void aegis_ask_free(struct aegis_ask *ask)
         aegis_table_remove(keeper->asking, ask->key);
     if (ask->number != 0)
         aegis_counters_drop(keeper->counters, ask->number);
+    if (ask->turn != NULL)
+        event_free(ask->turn);
     aegis_question_clear(&ask->question);
     aegis_identity_done(keeper->identities, &ask->identity);
     json_decref(ask->message);
@@ -332,12 +334,13 @@ static void begin_after_turn(evutil_socket_t fd, short what, void *context)
  * it has waited. */
 static bool wait_a_turn(struct aegis_ask *ask)
 {
-    /* Not zero: event_base_once would run that at once, in this very turn. */
-    static const struct timeval soon = {0, 1};
-    if (ask->waited)
+    static const struct timeval now = {0, 0};
+    if (ask->turn != NULL)
         return false;
-    ask->waited = true;
-    AEGIS_ASSERT(event_base_once(ask->keeper->base, -1, EV_TIMEOUT, begin_after_turn, ask, &soon) == 0);
+    /* A timer of its own: event_base_once runs a zero timeout in this very turn, before any channel is read
+     * again. */
+    ask->turn = evtimer_new(ask->keeper->base, begin_after_turn, ask);
+    AEGIS_ASSERT(ask->turn != NULL && evtimer_add(ask->turn, &now) == 0);
     return true;
 }
 
