@@ -179,7 +179,7 @@ def show(name, result, note=""):
     trouble = ""
     if result.bad:
         trouble = f"   {result.bad} answers other than 2xx"
-    if result.errors >= result.requests > 0:
+    if result.errors > 0.9 * result.requests:
         trouble += "   (closes after each answer)"
     elif result.errors:
         trouble += f"   {result.errors} errors"
