@@ -44,6 +44,8 @@ struct aegis_channel {
     struct event *writable;
     struct event *flush;
     struct event *finish;
+    char *space; /* READ_SIZE bytes that reads go into: most frames leave at once, and the heap is not churned
+                    for them */
     struct evbuffer *input;
     struct evbuffer *output;
     uint64_t sent; /* position in the outgoing stream */
@@ -59,6 +61,7 @@ static void channel_destroy(struct aegis_channel *channel)
     event_free(channel->writable);
     event_free(channel->flush);
     event_free(channel->finish);
+    free(channel->space);
     evbuffer_free(channel->input);
     evbuffer_free(channel->output);
     free(channel);
@@ -225,20 +228,16 @@ static bool channel_take_descriptors(struct aegis_channel *channel, struct msghd
 /* One read; its size, 0 at the end of the stream, -1 with errno. */
 static ssize_t channel_receive(struct aegis_channel *channel)
 {
-    struct evbuffer_iovec vector;
-    if (evbuffer_reserve_space(channel->input, READ_SIZE, &vector, 1) != 1)
-        return -1;
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int) * DESCRIPTORS_QUEUED)];
     } control = {0};
-    struct iovec one = {vector.iov_base, READ_SIZE};
+    struct iovec one = {channel->space, READ_SIZE};
     struct msghdr message = {
         .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t size = recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (size > 0) {
-        vector.iov_len = (size_t)size;
-        evbuffer_commit_space(channel->input, &vector, 1);
+        AEGIS_ASSERT(evbuffer_add(channel->input, channel->space, (size_t)size) == 0);
         channel_take_descriptors(channel, &message);
     }
     return size;
@@ -351,6 +350,7 @@ struct aegis_channel *aegis_channel_new(struct event_base *base, int fd,
     channel->fd = fd;
     STAILQ_INIT(&channel->outgoing);
     AEGIS_ASSERT(evutil_make_socket_nonblocking(fd) == 0 && evutil_make_socket_closeonexec(fd) == 0);
+    channel->space = aegis_alloc(READ_SIZE);
     channel->input = evbuffer_new();
     channel->output = evbuffer_new();
     channel->readable = event_new(base, fd, EV_READ | EV_PERSIST, channel_readable, channel);
